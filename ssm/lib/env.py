@@ -146,7 +146,7 @@ def env_redis_url(name: str = "REDIS_URL") -> str:
 
 
 def _names_socket(parts: SplitResult) -> bool:
-    """Whether the query names a socket directory: `?host=/run/postgresql` (django-environ wants it unquoted)."""
+    """Whether the query names a socket directory: `?host=/run/postgresql`."""
     return any(item.startswith("host=/") for item in parts.query.split("&"))
 
 
