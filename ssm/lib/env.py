@@ -7,7 +7,10 @@ No reader shows the value of a secret or of a URL, since both end up in terminal
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
+
+from environ import Env
 
 from ssm.lib.errors import SsmError
 
@@ -126,13 +129,17 @@ def env_url(name: str, schemes: Sequence[str], *, example: str, default: str | N
     return text
 
 
-def env_database_url(name: str = "DATABASE_URL") -> str:
-    """URL of the database: postgres://user:password@host:port/database, else ConfigurationError."""
+def env_database(name: str = "DATABASE_URL") -> dict[str, Any]:
+    """Django's settings of one PostgreSQL database, from postgres://user:password@host:port/database.
+
+    Query parameters become connection options; `?host=/path` names a socket directory.
+    Raises ConfigurationError when the URL is not one of PostgreSQL or names no database.
+    """
     example = "postgres://ssm:password@127.0.0.1:5432/ssm"
     text = env_url(name, ("postgres", "postgresql"), example=example)
     if not urlsplit(text).path.strip("/"):
         raise ConfigurationError(name, "names no database after the host", example)
-    return text
+    return dict(Env.db_url_config(text))
 
 
 def env_redis_url(name: str = "REDIS_URL") -> str:
