@@ -55,9 +55,7 @@ def env_bool(name: str, default: bool | None = None) -> bool:  # noqa: FBT001 - 
     raise ConfigurationError(name, f"must be true or false, not {text[:40]!r}", "true")
 
 
-def env_int(
-    name: str, default: int | None = None, *, minimum: int | None = None, maximum: int | None = None
-) -> int:
+def env_int(name: str, default: int | None = None, *, minimum: int | None = None, maximum: int | None = None) -> int:
     """A whole number between `minimum` and `maximum`, both included; else ConfigurationError."""
     example = str(default if default is not None else (minimum or 0))
     text = env_str(name, None if default is None else str(default), example=example)

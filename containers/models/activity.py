@@ -1,0 +1,143 @@
+"""What was done on the hosts, and what happened there."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+
+from containers.models.inventory import Container
+from containers.querysets import EventQuerySet, OperationQuerySet
+from devices.models import Device, now
+
+
+class Operation(models.Model):
+    """One act on a host: recorded before it starts and after it ends. It is the audit log and the progress bar."""
+
+    class Kind(models.TextChoices):
+        START = "start", "start"
+        STOP = "stop", "stop"
+        RESTART = "restart", "restart"
+        PAUSE = "pause", "pause"
+        UNPAUSE = "unpause", "unpause"
+        KILL = "kill", "kill"
+        REMOVE = "remove", "remove"
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "queued"
+        RUNNING = "running", "running"
+        SUCCEEDED = "succeeded", "succeeded"
+        FAILED = "failed", "failed"
+        # Its worker died and the host no longer tells what became of it.
+        LOST = "lost", "lost"
+
+    ACTIVE_STATES = (State.QUEUED, State.RUNNING)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=20, choices=Kind)
+    state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
+    device = models.ForeignKey(Device, on_delete=models.SET_NULL, null=True, related_name="operations")
+    device_name = models.CharField(max_length=100)
+    container = models.ForeignKey(Container, on_delete=models.SET_NULL, null=True, related_name="operations")
+    # Which one was meant: a name may be taken over by a successor before the worker gets to it.
+    engine_id = models.CharField(max_length=64)
+    target_name = models.CharField(max_length=255)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    requested_by_name = models.CharField(max_length=150, blank=True, default="")
+    parameters = models.JSONField(default=dict)
+    # What the host showed before the act, so that a second worker can tell whether the act took place.
+    observed_before = models.JSONField(default=dict)
+    progress = models.CharField(max_length=255, blank=True, default="")
+    outcome = models.CharField(max_length=255, blank=True, default="")
+    error_code = models.CharField(max_length=40, blank=True, default="")
+    error_message = models.TextField(blank=True, default="")
+    error_fix = models.TextField(blank=True, default="")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    worker = models.CharField(max_length=64, blank=True, default="")
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = OperationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            # One at a time per container, whoever asks and however many processes run.
+            models.UniqueConstraint(
+                fields=["container"],
+                condition=models.Q(state__in=["queued", "running"]),
+                name="containers_operation_one_active",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state__in=["queued", "running"]) | models.Q(finished_at__isnull=False),
+                name="containers_operation_finished",
+            ),
+        ]
+        indexes = [
+            # Activity, newest first; of one container; of one device.
+            models.Index(fields=["-created_at"], name="containers_operation_newest"),
+            models.Index(fields=["container", "-created_at"], name="containers_operation_of"),
+            models.Index(fields=["device", "-created_at"], name="containers_operation_device"),
+            # The reaper.
+            models.Index(
+                fields=["state", "heartbeat_at"],
+                name="containers_operation_active",
+                condition=models.Q(state__in=["queued", "running"]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.target_name} on {self.device_name}"
+
+    def get_absolute_url(self) -> str:
+        """Its row on the Activity page."""
+        return f"{reverse('activity')}?operation={self.pk}"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it is still queued or running."""
+        return self.state in self.ACTIVE_STATES
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it has ended, well or not."""
+        return not self.is_active
+
+
+class Event(models.Model):
+    """One event of an engine, as it told it."""
+
+    id = models.BigAutoField(primary_key=True)
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="events")
+    container = models.ForeignKey(Container, on_delete=models.SET_NULL, null=True, related_name="events")
+    kind = models.CharField(max_length=20)
+    action = models.CharField(max_length=120)
+    actor_id = models.CharField(max_length=255, blank=True, default="")
+    actor_name = models.CharField(max_length=255, blank=True, default="")
+    attributes = models.JSONField(default=dict)
+    # The Engine's clock; nanoseconds since 1970.
+    time = models.DateTimeField()
+    time_ns = models.BigIntegerField()
+    received_at = models.DateTimeField(default=now)
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-time_ns", "-id"]
+        constraints = [
+            # A stream that is resumed tells the last events again.
+            models.UniqueConstraint(
+                fields=["device", "time_ns", "kind", "action", "actor_id"], name="containers_event_once"
+            ),
+        ]
+        indexes = [
+            # Events of one device, of one container, of all, newest first; expiry.
+            models.Index(fields=["device", "-time_ns"], name="containers_event_device"),
+            models.Index(fields=["container", "-time_ns"], name="containers_event_container"),
+            models.Index(fields=["-time_ns"], name="containers_event_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.action} {self.actor_name}"

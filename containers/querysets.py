@@ -1,0 +1,74 @@
+"""Doors to inventory and activity rows: what a user may see, and the sets that pages and tasks ask for."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Self
+
+from django.db.models import Prefetch, Q, QuerySet
+
+from ssm.lib.roles import SomeUser, can_view
+
+if TYPE_CHECKING:
+    from containers.models import Container, Event, Operation
+
+
+class ContainerQuerySet(QuerySet["Container"]):
+    """Containers."""
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """The containers that the user may see, those that are gone from their host included."""
+        return self.all() if can_view(user) else self.none()
+
+    def present(self) -> Self:
+        """Containers that exist on their host, as far as we know."""
+        return self.filter(removed_at=None)
+
+    def for_page(self) -> Self:
+        """With all that the partials show, in two queries: the device, and the operation under way.
+
+        The inspect answer, which may be large, stays in the database.
+        """
+        # The class by way of the relation: querysets name no model, which keeps imports one-way.
+        operations: OperationQuerySet = self.model._meta.get_field("operations").related_model._default_manager.all()
+        return (
+            self.select_related("device")
+            .defer("inspect", "environment")
+            .prefetch_related(
+                Prefetch(
+                    "operations",
+                    queryset=operations.active().select_related("requested_by"),
+                    to_attr="active_operations",
+                )
+            )
+        )
+
+    def needing_action(self) -> Self:
+        """Present containers that somebody should look at."""
+        return self.present().filter(
+            Q(health="unhealthy")
+            | Q(state__in=["restarting", "dead"])
+            | (Q(state="exited") & ~Q(exit_code=0) & ~Q(exit_code=None))
+        )
+
+
+class OperationQuerySet(QuerySet["Operation"]):
+    """Operations."""
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """The operations that the user may see."""
+        return self.all() if can_view(user) else self.none()
+
+    def active(self) -> Self:
+        """Queued or running."""
+        return self.filter(state__in=["queued", "running"])
+
+    def orphaned(self, before: datetime) -> Self:
+        """Running, but their worker has not been heard of since ``before``."""
+        return self.filter(state="running", heartbeat_at__lt=before)
+
+
+class EventQuerySet(QuerySet["Event"]):
+    """Events."""
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """The events that the user may see."""
+        return self.all() if can_view(user) else self.none()

@@ -1,0 +1,38 @@
+"""Cron expressions: check them, and tell the next run."""
+
+from datetime import datetime, timedelta
+
+from cronsim import CronSim, CronSimError
+
+DEFAULT_SWEEP_SCHEDULE = "0 * * * *"
+
+
+class ScheduleError(ValueError):
+    """A cron expression that cannot be used; its text says why."""
+
+
+def check_schedule(expression: str, start: datetime) -> list[datetime]:
+    """The next three run times after ``start`` (aware, and in its zone).
+
+    Raises ScheduleError when the expression is wrong or never fires. Syntax and daylight-saving rules are those
+    of Debian's cron, as the package cronsim implements them.
+    """
+    try:
+        runs = CronSim(expression, start)
+        return [next(runs) for _ in range(3)]
+    except CronSimError as exc:
+        raise ScheduleError(
+            f"“{expression[:100]}” is not a cron expression ({exc}). "
+            "Write minute, hour, day of month, month and day of week, for example 0 * * * * for every hour."
+        ) from exc
+    except StopIteration as exc:
+        raise ScheduleError(f"“{expression[:100]}” never fires: no such date exists.") from exc
+
+
+def next_run(expression: str, after: datetime, *, spread_key: int, spread_s: int = 60) -> datetime:
+    """The next run after ``after``, moved by a stable 0 to ``spread_s`` - 1 seconds of the device's own.
+
+    ``spread_key`` is any number that stays with the device: with it a thousand hourly devices do not all start
+    in the same second. Raises ScheduleError.
+    """
+    return check_schedule(expression, after)[0] + timedelta(seconds=spread_key % spread_s)

@@ -1,0 +1,167 @@
+"""The one settings module: everything comes from the environment, and the defaults are the safe ones.
+
+Every variable is documented in docs/configuration.md; a test compares the two.
+"""
+
+from pathlib import Path
+
+from ssm.lib.env import env_bool, env_database, env_int, env_list, env_redis_url, env_secret, env_str
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env_str("SSM_DATA_DIR", str(BASE_DIR / ".data")))
+
+DEBUG = env_bool("SSM_DEBUG", False)
+SECRET_KEY = env_secret("SSM_SECRET_KEY")
+# The first key encrypts, all of them decrypt. Read at call time by ssm.lib.fields.
+FIELD_ENCRYPTION_KEY = [key.strip() for key in env_secret("SSM_FIELD_KEYS").split(",") if key.strip()]
+
+ALLOWED_HOSTS = env_list("SSM_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+# Behind a reverse proxy that ends TLS: SSM_HTTPS=true makes cookies secure and turns HSTS on.
+HTTPS = env_bool("SSM_HTTPS", False)
+CSRF_TRUSTED_ORIGINS = env_list("SSM_TRUSTED_ORIGINS", [])
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = env_int("SSM_SESSION_SECONDS", 14 * 24 * 3600, minimum=60)
+X_FRAME_OPTIONS = "DENY"
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "channels",
+    "django_htmx",
+    "encrypted_model_fields",
+    "devices",
+    "registries",
+    "containers",
+    # Last, so that its post_migrate hook finds the permissions of all others.
+    "ssm.apps.SsmConfig",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "ssm.middleware.content_security_policy",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "ssm.urls"
+ASGI_APPLICATION = "ssm.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "ssm.context.frame",
+            ],
+            "builtins": ["ssm.templatetags.ui"],
+        },
+    }
+]
+
+DATABASES = {"default": env_database()}
+DATABASES["default"] |= {
+    "ATOMIC_REQUESTS": False,
+    # Under ASGI every request has a thread of its own; a pool saves it a new connection.
+    "CONN_MAX_AGE": 0,
+    "CONN_HEALTH_CHECKS": True,
+    "OPTIONS": DATABASES["default"].get("OPTIONS", {})
+    | {
+        "pool": {
+            "min_size": 1,
+            "max_size": env_int("SSM_DATABASE_POOL", 20, minimum=2),
+            "timeout": 15,
+            "max_idle": 300,
+        },
+        "application_name": "ssm",
+    },
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env_redis_url()
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+# The core layer of channels-redis drops idle sockets with redis-py 8, see docs/decisions/0003.
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": "ssm"},
+    }
+}
+
+CELERY_BROKER_URL = env_str("CELERY_BROKER_URL", REDIS_URL)
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "login"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = env_str("SSM_TIME_ZONE", "UTC")
+USE_I18N = False
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = DATA_DIR / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if not DEBUG
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_AUTOREFRESH = DEBUG
+
+# Limits of one process; see docs/configuration.md for what each costs.
+SSM_HANDSHAKES_AT_ONCE = env_int("SSM_HANDSHAKES_AT_ONCE", 16, minimum=1)
+SSM_CONNECTIONS_KEPT = env_int("SSM_CONNECTIONS_KEPT", 600, minimum=1)
+SSM_CONNECTION_IDLE_SECONDS = env_int("SSM_CONNECTION_IDLE_SECONDS", 900, minimum=10)
+SSM_EVENT_RETENTION_DAYS = env_int("SSM_EVENT_RETENTION_DAYS", 30, minimum=1)
+SSM_OPERATION_RETENTION_DAYS = env_int("SSM_OPERATION_RETENTION_DAYS", 365, minimum=1)
+SSM_LOG_LINGER_SECONDS = env_int("SSM_LOG_LINGER_SECONDS", 10, minimum=0)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env_str("SSM_LOG_LEVEL", "INFO").upper()},
+    "loggers": {
+        # Every refused handshake would be a traceback; devices.connections says it in one line.
+        "paramiko": {"level": "CRITICAL"},
+        "daphne.http_protocol": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+    },
+}
