@@ -1,0 +1,247 @@
+"""One SSH session: opened step by step with every check, then a source of channels."""
+
+import logging
+import shlex
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import paramiko
+
+from devices.errors import ConnectionLost, DeviceError, HostKeyChanged, HostKeyUnknown, NotSsh
+from devices.rules.host_keys import PinnedKey, Verdict, judge, wanted_algorithms
+from devices.rules.targets import ConnectionTarget
+from devices.rules.texts import clean_text
+from devices.ssh.authentication import log_in, timed_out
+from devices.ssh.keys import public_key
+from devices.ssh.sockets import Deadline, ReadAheadSocket, connect
+from devices.ssh.sockets import resolve as resolve
+from devices.ssh.transport import ByteChannel, Transport
+
+# The library logs what servers say, unbounded and as errors; we report each failure once, cleaned, by ourselves.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+
+OUTPUT_LIMIT = 64 * 1024
+
+
+class ChannelRefused(Exception):  # noqa: N818  (an event of the protocol, mapped to a DeviceError by callers)
+    """The server would not open a channel; its reason tells nothing (OpenSSH answers all causes with one code)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramResult:
+    """What a command on the host gave: exit status (None if it was ended by a signal) and bounded output."""
+
+    status: int | None
+    output: str
+    errors: str
+
+
+class SshSession:
+    """An authenticated connection to one host. Thread-safe. ``host_key`` is the key that the host proved."""
+
+    def __init__(self, target: ConnectionTarget, transport: Transport, host_key: PinnedKey) -> None:
+        self.target = target
+        self.host_key = host_key
+        self._transport = transport
+
+    @property
+    def is_open(self) -> bool:
+        """False once the connection was closed or found dead."""
+        return bool(self._transport.active)
+
+    def open_socket(self, path: str, timeout_s: float) -> ByteChannel:
+        """A channel to a Unix socket on the host. ChannelRefused or ConnectionLost."""
+        return self._open(lambda: self._transport.open_socket(path, timeout_s))
+
+    def open_program(self, command: str, timeout_s: float) -> ByteChannel:
+        """A channel to a command that the user's shell starts. ChannelRefused or ConnectionLost."""
+        return self._open(lambda: self._transport.open_program(command, timeout_s))
+
+    def run(self, arguments: list[str], timeout_s: float, stdin: bytes = b"") -> ProgramResult:
+        """Run one short program, quoted for a POSIX shell, and collect at most 64 KiB of each output.
+
+        ConnectionLost when it does not end within ``timeout_s`` seconds, ChannelRefused if sessions are refused.
+        """
+        deadline = Deadline(timeout_s)
+        channel = self.open_program(shlex.join(arguments), timeout_s)
+        try:
+            if stdin:
+                channel.settimeout(deadline.left_s)
+                channel.sendall(stdin)
+            channel.shutdown_write()
+            output = _read_all(channel.recv, channel, deadline)
+            errors = _read_all(channel.recv_stderr, channel, deadline)
+            finished = channel.status_event.wait(deadline.left_s)
+        except OSError as exc:
+            raise self.lost() from exc
+        finally:
+            channel.close()
+        status = channel.exit_status if finished and channel.exit_status >= 0 else None
+        return ProgramResult(status, clean_text(output, 2000), clean_text(errors, 2000))
+
+    def lost(self) -> ConnectionLost:
+        """The error for a connection that broke."""
+        return connection_lost(self.target)
+
+    def close(self) -> None:
+        """Close the connection; every channel's reader ends now."""
+        _close(self._transport)
+
+    def _open(self, opener: Callable[[], ByteChannel]) -> ByteChannel:
+        try:
+            return opener()
+        except paramiko.ChannelException as exc:
+            raise ChannelRefused(str(exc)) from exc
+        except (paramiko.SSHException, EOFError, OSError) as exc:
+            if self.is_open:
+                raise ChannelRefused(str(exc)) from exc
+            raise self.lost() from exc
+
+
+def connection_lost(target: ConnectionTarget) -> ConnectionLost:
+    """The error for a connection to the target that broke."""
+    return ConnectionLost(
+        f"{target.label}: the SSH connection was lost.",
+        fix="SSM reconnects by itself. If this repeats, check the network and the host's SSH log.",
+    )
+
+
+def _read_all(receive: Callable[[int], bytes], channel: ByteChannel, deadline: Deadline) -> bytes:
+    pieces, size = [], 0
+    while size < OUTPUT_LIMIT:
+        channel.settimeout(max(0.01, deadline.left_s))
+        data = receive(OUTPUT_LIMIT - size)
+        if not data:
+            break
+        pieces.append(data)
+        size += len(data)
+    return b"".join(pieces)
+
+
+# ---- opening: the three steps are functions of their own, so that the connection test can tell them apart
+
+
+def start_transport(target: ConnectionTarget, raw: socket.socket, deadline: Deadline) -> tuple[Transport, PinnedKey]:
+    """Negotiate encryption over a connected socket; the transport and the host key that the server proved.
+
+    The key is not judged yet and nobody is logged in. ConnectionTimedOut, NotSsh or ConnectionLost.
+    """
+    transport = Transport(ReadAheadSocket(raw), wanted_algorithms(target.pinned_keys))
+    transport.banner_timeout = transport.handshake_timeout = max(0.1, deadline.left_s)
+    try:
+        transport.start_client(timeout=deadline.left_s)
+        if not transport.initial_kex_done or transport.host_key is None:
+            raise timed_out(target, "its SSH greeting and key exchange")
+        return transport, public_key(transport.host_key)
+    except BaseException as exc:
+        _close(transport)
+        if isinstance(exc, DeviceError) or not isinstance(exc, paramiko.SSHException | EOFError | OSError | ValueError):
+            raise
+        raise _negotiation_error(target, exc, deadline) from exc
+
+
+def check_host_key(target: ConnectionTarget, shown: PinnedKey) -> None:
+    """HostKeyUnknown or HostKeyChanged unless the shown key is pinned."""
+    verdict = judge(shown, target.pinned_keys)
+    details = {"key_type": shown.key_type, "key_base64": shown.key_base64, "fingerprint": shown.fingerprint}
+    if verdict is Verdict.UNKNOWN:
+        raise HostKeyUnknown(
+            f"{target.label}: the host's key is not known yet ({shown.key_type}, {shown.fingerprint}).",
+            fix="Compare the fingerprint with the host's own: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
+            if shown.key_type == "ssh-ed25519"
+            else "Compare the fingerprint with the host's own: ssh-keygen -lf on its public key in /etc/ssh.",
+            details=details,
+        )
+    if verdict is Verdict.CHANGED:
+        expected = [key.fingerprint for key in target.pinned_keys]
+        raise HostKeyChanged(
+            f"{target.label}: the host's key has changed: accepted was {' or '.join(expected)}, "
+            f"now it shows {shown.fingerprint}.",
+            fix="If the host was set up anew, accept the new key on the device's page. If not, someone may sit between "
+            "SSM and the host: do not connect.",
+            details={**details, "expected": expected},
+        )
+
+
+def finish_session(target: ConnectionTarget, transport: Transport, shown: PinnedKey, deadline: Deadline) -> SshSession:
+    """Log in over a transport whose key was accepted, and tune the connection. Closes it on any failure.
+
+    AuthenticationFailed, KeyUnreadable, ConnectionTimedOut, ConnectionLost.
+    """
+    try:
+        try:
+            log_in(transport, target, deadline)
+        except (paramiko.SSHException, EOFError, OSError) as exc:
+            if deadline.is_over:
+                raise timed_out(target, "the answer to the log-in") from exc
+            raise connection_lost(target) from exc
+        transport.settle()
+        session = SshSession(target, transport, shown)
+        _turn_off_delay(session, deadline)
+        return session
+    except BaseException:
+        _close(transport)
+        raise
+
+
+def open_session(target: ConnectionTarget) -> SshSession:
+    """Resolve, connect, check the host key and log in, all within the target's ``connect_timeout_s``.
+
+    The key is judged before anything of the credential is sent. Raises the DeviceErrors of the steps.
+    """
+    deadline = Deadline(target.connect_timeout_s)
+    raw = connect(target, resolve(target, deadline), deadline)
+    transport, shown = start_transport(target, raw, deadline)
+    try:
+        check_host_key(target, shown)
+    except BaseException:
+        _close(transport)
+        raise
+    return finish_session(target, transport, shown, deadline)
+
+
+def _turn_off_delay(session: SshSession, deadline: Deadline) -> None:
+    """Make sshd set TCP_NODELAY on its side, which it does only once a session channel has existed.
+
+    Without, each answer waits up to 40 ms for our acknowledgement. A host that refuses sessions works all the same.
+    """
+    try:
+        channel = session.open_program("true", max(0.1, deadline.left_s))
+    except ChannelRefused:
+        return
+    try:
+        channel.status_event.wait(deadline.left_s)
+    finally:
+        channel.close()
+
+
+def _close(transport: Transport) -> None:
+    # A failed handshake leaves the library's timer thread running until it fires.
+    transport.packetizer.complete_handshake()
+    transport.close()
+    transport.sock.close()
+
+
+def _negotiation_error(target: ConnectionTarget, exc: BaseException, deadline: Deadline) -> DeviceError:
+    text = str(exc)
+    where = f"{target.address} port {target.port}"
+    if isinstance(exc, paramiko.IncompatiblePeer):
+        return NotSsh(
+            f"{target.label}: the SSH server on {where} has no algorithm in common with SSM.",
+            fix="Update the host's OpenSSH: it must offer an Ed25519, ECDSA or RSA (SHA-2) host key and AES in CTR or GCM mode.",
+        )
+    if deadline.is_over or "timed out" in text or isinstance(exc, TimeoutError):
+        return timed_out(target, "its SSH greeting")
+    if "Indecipherable" in text or "Invalid SSH banner" in text or isinstance(exc, ValueError):
+        return NotSsh(f"{target.label}: what answers on {where} is not an SSH server.", fix="Check the port.")
+    return ConnectionLost(
+        f"{target.label}: {where} closed the connection during the SSH greeting.",
+        fix="The server may limit log-ins that start at once (MaxStartups), ban this address (fail2ban), or not be SSH.",
+    )
+
+
+def monotonic_ms(since: float) -> int:
+    """Whole milliseconds since a `time.monotonic` value."""
+    return round((time.monotonic() - since) * 1000)
