@@ -1,0 +1,71 @@
+"""Whether an act took place, told from how the container was before it and how it is now."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from containers.rules.inspection import ContainerFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a container stands: its state, and when it last started and ended (RFC 3339 text, empty for never)."""
+
+    state: str
+    started_at: str
+    finished_at: str
+
+    @classmethod
+    def of(cls, facts: ContainerFacts) -> Self:
+        """The standing that an inspection shows."""
+        return cls(
+            state=facts.state,
+            started_at=facts.started_at.isoformat() if facts.started_at else "",
+            finished_at=facts.finished_at.isoformat() if facts.finished_at else "",
+        )
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Self | None:
+        """The standing that ``as_json`` stored; None when nothing was."""
+        if not stored:
+            return None
+        return cls(**{key: str(stored.get(key, "")) for key in ("state", "started_at", "finished_at")})
+
+    def as_json(self) -> dict[str, str]:
+        """A JSON object of the three fields."""
+        return {"state": self.state, "started_at": self.started_at, "finished_at": self.finished_at}
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its processes exist."""
+        return self.state in ("running", "paused", "restarting")
+
+
+def already_so(kind: str, now: Standing | None) -> bool:
+    """Whether nothing is left to do before the act: what it would bring about is so. Never for restart."""
+    if now is None:
+        return kind == "remove"
+    return {
+        "start": now.state == "running",
+        "stop": not now.is_running,
+        "pause": now.state == "paused",
+        "unpause": now.state == "running",
+    }.get(kind, False)
+
+
+def took_place(kind: str, before: Standing | None, now: Standing | None) -> bool:
+    """Whether the act was done between the two looks. ``before`` is None when nobody had looked before."""
+    if now is None:
+        return kind == "remove"
+    if already_so(kind, now):
+        return True
+    if before is None:
+        return False
+    if kind == "kill":
+        return not now.is_running or now.started_at != before.started_at or now.finished_at != before.finished_at
+    if kind == "restart":
+        return now.is_running and now.started_at != before.started_at
+    if kind == "stop":  # a restart policy, or somebody else, started it again
+        return now.finished_at != before.finished_at
+    if kind == "start":  # it ran, and ended by itself
+        return now.started_at != before.started_at
+    return False
