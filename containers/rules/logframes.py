@@ -30,6 +30,7 @@ _SYSTEM_ERROR = 3 << 24
 _MARKS = {0: b"o", 1 << 24: b"o", 2 << 24: b"e"}
 _STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d) ")
 _STAMP_MAX = 40
+NO_STAMP = b" "
 _ERROR_MAX = 4096
 
 
@@ -86,6 +87,7 @@ class FrameDecoder:
         self._rest = b""
         self._large_word = 0
         self._large_left = 0
+        self._large_stamp = b""
         self._open: dict[int, _OpenLine] = {}
         self._saved: list[bytes] = []
 
@@ -105,7 +107,7 @@ class FrameDecoder:
         parts, self._saved = self._saved, []
         for word in list(self._open):
             self._close(word, parts)
-        self._rest, self._large_left = b"", 0
+        self._rest, self._large_left, self._large_stamp = b"", 0, b""
         return _records(parts)
 
     def _frames(self, data: bytes, parts: list[bytes]) -> int:
@@ -140,40 +142,42 @@ class FrameDecoder:
     def _large_part(self, data: bytes, start: int, parts: list[bytes]) -> int:
         """Use what is here of a frame that is larger than a record may be; return where it ends in ``data``."""
         part = data[start : start + self._large_left]
-        opened = self._open.get(self._large_word)
-        if opened is None or start:
-            self._message(self._large_word, part, parts)
-        else:
-            self._text(self._large_word, opened, part, parts)
         self._large_left -= len(part)
+        if self._large_stamp:
+            self._text(self._large_word, self._large_stamp, part, parts)
+        else:
+            self._large_stamp = self._message(self._large_word, part, parts)
+        if not self._large_left:
+            self._large_stamp = b""
         return start + len(part)
 
-    def _message(self, word: int, payload: bytes, parts: list[bytes]) -> None:
-        """Take one message that does not simply start and end a line."""
+    def _message(self, word: int, payload: bytes, parts: list[bytes]) -> bytes:
+        """Take one message that does not simply start and end a line; return its stamp."""
         match = _STAMP.match(payload)
-        stamp = match.group() if match else b""
         opened = self._open.get(word)
-        if opened is not None and stamp and stamp != opened.stamp:
+        if match is None:
+            stamp = opened.stamp if opened else NO_STAMP
+            self._text(word, stamp, payload, parts)
+            return stamp
+        stamp = match.group()
+        if opened is not None and stamp != opened.stamp:
             # Another stamp is another line: the one before ended without a newline (its process did).
             self._close(word, parts)
-            opened = None
-        if opened is None:
-            opened = self._open[word] = _OpenLine(stamp or b" ")
-        self._text(word, opened, payload[len(stamp) :], parts)
+        self._text(word, stamp, payload[len(stamp) :], parts)
+        return stamp
 
-    def _text(self, word: int, opened: _OpenLine, text: bytes, parts: list[bytes]) -> None:
+    def _text(self, word: int, stamp: bytes, text: bytes, parts: list[bytes]) -> None:
         *lines, tail = text.split(b"\n")
         for line in lines:
-            self._extend(word, opened, line, parts)
+            self._extend(word, stamp, line, parts)
             self._close(word, parts)
-            opened = self._open[word] = _OpenLine(opened.stamp)
-        self._extend(word, opened, tail, parts)
-        if lines and not opened.size and not (self._large_left > len(text)):
-            del self._open[word]
+        if tail:
+            self._extend(word, stamp, tail, parts)
 
-    def _extend(self, word: int, opened: _OpenLine, text: bytes, parts: list[bytes]) -> None:
-        if not text:
-            return
+    def _extend(self, word: int, stamp: bytes, text: bytes, parts: list[bytes]) -> None:
+        opened = self._open.get(word)
+        if opened is None:
+            opened = self._open[word] = _OpenLine(stamp)
         opened.text.append(text)
         opened.size += len(text)
         if opened.size > self._limit:
@@ -212,7 +216,8 @@ class RawDecoder:
         self._rest, self._rest_size = [], 0
         lines = whole.split(b"\n")
         lines.pop()
-        if self._stamp or max(map(len, lines)) > min(self._message_bytes, self._limit):
+        longest = max(map(len, lines))
+        if self._stamp or longest > min(self._message_bytes, self._limit) or not all(map(_STAMP.match, lines)):
             parts: list[bytes] = []
             for line in lines:
                 self._line(line, parts)
@@ -250,31 +255,29 @@ class RawDecoder:
         return messages * (self._message_bytes + stamp_size) if messages else self._limit
 
     def _cut(self, line: bytes, parts: list[bytes]) -> bytes:
-        """Append full records off the front of a long line; return what is left of it."""
-        if not self._stamp:
-            match = _STAMP.match(line)
-            stamp = match.group() if match else b" "
-            line = line[match.end() :] if match else line
-        else:
-            stamp = self._stamp
-        size = self._raw_limit(len(stamp))
-        while len(line) > size:
-            parts += (b"O", stamp + self._unstamped(line[:size], stamp) + b"\n")
-            line, self._stamp = line[size:], stamp
-        return line if self._stamp or stamp == b" " else stamp + line
+        """Append full records off the front of a long line; return what is left of it.
+
+        Once a record was cut off, ``_stamp`` holds the line's stamp, and what is left goes without it.
+        """
+        stamp = self._stamp or _stamp_of(line)
+        text = line if self._stamp or stamp == NO_STAMP else line[len(stamp) :]
+        size = self._limit if stamp == NO_STAMP else self._raw_limit(len(stamp))
+        if len(text) <= size:
+            return line
+        while len(text) > size:
+            parts += (b"O", stamp + self._unstamped(text[:size], stamp) + b"\n")
+            text = text[size:]
+        self._stamp = stamp
+        return text
 
     def _line(self, line: bytes, parts: list[bytes]) -> None:
         rest = self._cut(line, parts)
-        if self._stamp:
-            parts += (b"o", self._stamp + self._unstamped(rest, self._stamp) + b"\n")
-            return
-        match = _STAMP.match(rest)
-        stamp = match.group() if match else b" "
-        text = rest[match.end() :] if match else rest
+        stamp = self._stamp or _stamp_of(rest)
+        text = rest if self._stamp or stamp == NO_STAMP else rest[len(stamp) :]
         parts += (b"o", stamp + self._unstamped(text, stamp) + b"\n")
 
     def _unstamped(self, text: bytes, stamp: bytes) -> bytes:
-        if len(text) <= self._message_bytes or stamp == b" ":
+        if len(text) <= self._message_bytes or stamp == NO_STAMP:
             return text
         pieces: list[bytes] = []
         position = 0
@@ -288,7 +291,7 @@ class RawDecoder:
 
 def record_stamps(data: bytes) -> list[bytes]:
     """Give the timestamp of each record in ``data``, in order (empty where it has none)."""
-    return [record[1 : record.index(b" ")] for record in data.split(b"\n") if record]
+    return [record[1 : max(record.find(b" "), 1)] for record in data.split(b"\n") if record]
 
 
 def _records(parts: list[bytes]) -> Records:
@@ -308,11 +311,15 @@ def _records(parts: list[bytes]) -> Records:
 def _one_line_each(parts: list[bytes]) -> list[bytes]:
     single: list[bytes] = []
     for mark, payload in zip(parts[::2], parts[1::2], strict=True):
-        match = _STAMP.match(payload)
-        stamp = match.group() if match else b" "
-        for line in payload[match.end() if match else 0 : -1].split(b"\n"):
+        stamp = _stamp_of(payload)
+        for line in payload[0 if stamp == NO_STAMP else len(stamp) : -1].split(b"\n"):
             single += (mark, stamp + line + b"\n")
     return single
+
+
+def _stamp_of(payload: bytes) -> bytes:
+    match = _STAMP.match(payload)
+    return match.group() if match else NO_STAMP
 
 
 def _without_returns(data: bytes) -> bytes:
