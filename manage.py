@@ -5,12 +5,31 @@ import os
 import sys
 
 
-def main() -> None:
+def main() -> int:
+    """Run one command; an error of ours is one line on standard error and exit code 2."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ssm.settings")
-    from django.core.management import execute_from_command_line
+    from ssm.lib.errors import SsmError
+    from ssm.services.environment import load_environment, prepare_environment
+    from ssm.services.layout import find_layout
+    from ssm.services.locks import hold_lock
 
-    execute_from_command_line(sys.argv)
+    try:
+        if sys.argv[1:2] == ["up"]:
+            # Django's settings need the keys and URLs that the first start generates.
+            layout = find_layout()
+            hold_lock(layout)
+            prepare_environment(layout)
+        else:
+            load_environment(find_layout(with_account=False))
+
+        from django.core.management import execute_from_command_line
+
+        execute_from_command_line(sys.argv)
+    except SsmError as error:
+        sys.stderr.write(f"ssm: {error}\n")
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -124,7 +124,7 @@ def within_reach(binaries: Binaries, layout: Layout) -> Binaries:
 def _directory_on_path(program: str) -> str:
     """Directory of the program that PATH (and the sbin folders, which users lack) leads to, or ""."""
     found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/local/bin:/usr/bin:/usr/sbin")
-    return str(Path(found).resolve().parent) if found and program == "postgres" else str(Path(found or "").parent)
+    return str(Path(found).parent) if found else ""
 
 
 def _package_directory(name: str) -> Path | None:

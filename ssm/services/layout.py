@@ -52,10 +52,11 @@ class Layout:
         return self.data / "up.lock"
 
 
-def find_layout(data: Path | None = None, *, project: Path = PROJECT) -> Layout:
-    """The layout of this checkout, without writing anything but, as root, the account when it is missing.
+def find_layout(data: Path | None = None, *, project: Path = PROJECT, with_account: bool = True) -> Layout:
+    """The layout of this checkout; writes nothing but, as root, the servers' account when it is missing.
 
-    `data` defaults to SSM_DATA_DIR, else `.data` in the checkout. Raises ServiceError.
+    `data` defaults to SSM_DATA_DIR, else `.data` in the checkout. `with_account=False` is for those who start
+    no servers. Raises ServiceError.
     """
     directory = data or Path(os.environ.get("SSM_DATA_DIR", "").strip() or project / ".data")
     directory = directory.absolute()
@@ -68,7 +69,7 @@ def find_layout(data: Path | None = None, *, project: Path = PROJECT) -> Layout:
         servers = system
     else:
         servers = directory if is_reachable(directory.parent) else system
-    return Layout(project, directory, servers, service_account())
+    return Layout(project, directory, servers, service_account() if with_account else None)
 
 
 def make_directories(layout: Layout) -> None:
