@@ -1,0 +1,11 @@
+// What every page runs. Each module attaches itself by data-* attributes and delegation.
+import "./theme.js";
+import "./menus.js";
+import "./times.js";
+import "./copy.js";
+import "./toast.js";
+import "./confirm.js";
+import "./filters.js";
+import "./keyboard.js";
+import "./palette.js";
+import "./live.js";
