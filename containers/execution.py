@@ -1,0 +1,212 @@
+"""Perform an operation on its host: look, act, look again.
+
+A message may come twice and a worker may die anywhere, so whoever works on an operation looks at the host before
+acting, and how the container stood before is kept in the row. Whether the act took place is told from the two looks
+(containers.rules.outcomes), never from having sent it.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from django.db import Error as DatabaseError
+
+from containers import operations, sync
+from containers.models import Operation
+from containers.rules.inspection import ContainerFacts
+from containers.rules.outcomes import Standing, already_so, took_place
+from devices.connections import Engine, pool
+from devices.errors import ConnectionLost, DeviceError, EngineTimeout
+from devices.models import Device
+from devices.services import connection_target
+from ssm.lib.database import database_work
+from ssm.lib.errors import SsmError
+
+logger = logging.getLogger(__name__)
+
+# This process among all that work on operations, now and later.
+WORKER: Final = uuid.uuid4().hex
+# An act that was asked for longer ago is not begun late: whoever asked has moved on.
+STILL_WANTED: Final = timedelta(minutes=10)
+# Ask that long for the outcome of an act before giving up on a host that does not come back.
+OUTCOME_WANTED: Final = timedelta(hours=24)
+DEFAULT_STOP_TIMEOUT_S: Final = 10
+_SURE: Final = "confirmed by looking at the host again"
+
+
+class ContainerGoneError(SsmError):
+    """The container was removed before the act."""
+
+    code = "container_gone"
+    status = 409
+
+
+class ActIneffectiveError(SsmError):
+    """The Engine took the act without an error, but the container does not show it."""
+
+    code = "act_ineffective"
+
+
+class _Heartbeats:
+    """Tells the database every few seconds that this process is at work, by one thread for all operations."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ids: set[str] = set()
+        self._started = False
+
+    @contextmanager
+    def of(self, operation: Operation) -> Iterator[None]:
+        with self._lock:
+            self._ids.add(str(operation.pk))
+            if not self._started:
+                self._started = True
+                threading.Thread(target=self._run, name="operation-heartbeats", daemon=True).start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._ids.discard(str(operation.pk))
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(operations.HEARTBEAT.total_seconds())
+            with self._lock:
+                ids = set(self._ids)
+            if not ids:
+                continue
+            try:
+                with database_work():
+                    operations.beat(ids, WORKER)
+            except DatabaseError:
+                # Too long without the database and another worker takes over: it will look at the host first.
+                logger.warning("heartbeat not written", extra={"operations": len(ids)})
+
+
+_heartbeats = _Heartbeats()
+
+
+def run(operation_id: str) -> None:
+    """Perform a queued operation; does nothing when another worker has it. Never raises DeviceError."""
+    operation = operations.claim(operation_id, WORKER)
+    if operation is not None:
+        with _heartbeats.of(operation):
+            _work(operation)
+
+
+def settle(orphan: Operation) -> None:
+    """Find out what became of an operation whose worker is gone, and finish it if it is still wanted."""
+    device = orphan.device
+    if device is not None and device.state == Device.State.UNREACHABLE and _age(orphan) < OUTCOME_WANTED:
+        operations.note_progress(orphan, f"{device.name} is unreachable: the outcome is known once it answers")
+        return
+    operation = operations.adopt(orphan, WORKER)
+    if operation is not None:
+        with _heartbeats.of(operation):
+            _work(operation)
+
+
+def _age(operation: Operation) -> timedelta:
+    return datetime.now(UTC) - operation.created_at
+
+
+def _work(operation: Operation) -> None:
+    """Look, act, look; whatever ends it is in the row afterwards."""
+    try:
+        if operation.device is None:
+            raise ContainerGoneError(f"{operation.device_name} was removed from SSM.")
+        engine = pool.engine(connection_target(operation.device))
+        _perform(operation, operation.device, engine)
+    except DeviceError as exc:
+        _end_unreached(operation, exc)
+    except SsmError as exc:
+        operations.fail(operation, exc)
+    except DatabaseError:
+        raise  # the row stays as it is; another worker settles it once the database is back
+    except Exception as exc:
+        logger.exception("operation failed unexpectedly", extra={"operation": str(operation.pk)})
+        operations.fail(operation, SsmError(f"SSM failed at this operation ({type(exc).__name__}): see its log."))
+
+
+def _end_unreached(operation: Operation, error: DeviceError) -> None:
+    """The host could not be asked: an act that was not begun has failed; of one that was, the outcome is open."""
+    if error.is_answer or not operation.observed_before:
+        operations.fail(operation, error)
+    elif _age(operation) > OUTCOME_WANTED:
+        operations.lose(operation, f"{error.message} What became of it could not be found out within a day.")
+    else:
+        operations.release(operation, f"{error.message} The outcome is known once it answers.")
+
+
+def _perform(operation: Operation, device: Device, engine: Engine) -> None:
+    before = Standing.from_json(operation.observed_before)
+    now = _look(engine, operation)
+    if before is not None and took_place(operation.kind, before, now):
+        _show(operation, device, engine)
+        operations.succeed(operation, _SURE)
+    elif already_so(operation.kind, now):
+        _show(operation, device, engine)
+        operations.succeed(operation, "nothing to do: it was so already")
+    elif now is None:
+        _show(operation, device, engine)
+        raise ContainerGoneError(
+            f"{operation.target_name} does not exist on {device.name} any more.", fix="Nothing is left to do."
+        )
+    elif before is not None and _age(operation) > STILL_WANTED:
+        raise ActIneffectiveError(
+            f"{operation.target_name} on {device.name} was not reached in time, so it was not begun again.",
+            fix="Start it again if it is still wanted.",
+        )
+    else:
+        operations.note_before(operation, now.as_json())
+        _act_and_confirm(operation, device, engine, now)
+
+
+def _act_and_confirm(operation: Operation, device: Device, engine: Engine, before: Standing) -> None:
+    outcome = ""
+    try:
+        _act(engine, operation)
+    except (ConnectionLost, EngineTimeout) as exc:
+        # Sent, but not answered: only the host knows. A host that stays away is asked again by the reaper.
+        outcome = f"{_SURE}, as {'the connection was cut' if isinstance(exc, ConnectionLost) else 'it took long'}"
+        engine = pool.engine(connection_target(device))
+        if not took_place(operation.kind, before, _look(engine, operation)):
+            raise
+    _show(operation, device, engine)
+    operations.succeed(operation, outcome)
+
+
+def _look(engine: Engine, operation: Operation) -> Standing | None:
+    facts = sync.inspect(engine, operation.engine_id)
+    return Standing.of(facts) if facts is not None else None
+
+
+def _show(operation: Operation, device: Device, engine: Engine) -> ContainerFacts | None:
+    """Bring the row up to date before the operation ends, so that no page shows "done" beside the old state."""
+    return sync.refresh(device, engine, operation.engine_id)
+
+
+def _act(engine: Engine, operation: Operation) -> None:
+    """The one request of the act. Parameters come from operations.request_operation's callers, checked there."""
+    parameters = operation.parameters
+    path = f"/containers/{operation.engine_id}"
+    if operation.kind == Operation.Kind.REMOVE:
+        query = {"force": _flag(parameters.get("force")), "v": _flag(parameters.get("volumes"))}
+        engine.delete(path, query, timeout_s=120)
+    elif operation.kind in (Operation.Kind.STOP, Operation.Kind.RESTART):
+        patience = int(parameters.get("timeout_s", DEFAULT_STOP_TIMEOUT_S))
+        # The Engine answers only when the container has ended, or was killed after its time-out.
+        engine.post(f"{path}/{operation.kind}", {"t": str(patience)}, timeout_s=patience + 60)
+    elif operation.kind == Operation.Kind.KILL:
+        engine.post(f"{path}/kill", {"signal": str(parameters.get("signal", "SIGKILL"))}, timeout_s=60)
+    else:
+        engine.post(f"{path}/{operation.kind}", timeout_s=60)
+
+
+def _flag(value: object) -> str:
+    return "1" if value else "0"

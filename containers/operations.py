@@ -1,0 +1,190 @@
+"""Request, claim, keep alive and finish an Operation. Database only: no host is spoken to here.
+
+An operation is queued → running → succeeded | failed | lost. Delivery is at least once, so each step is a conditional
+update that only one worker wins.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from django.db import IntegrityError, transaction
+
+from containers.errors import OperationConflict, OperationRefused
+from containers.models import Container, Operation
+from containers.push import publish
+from devices.models import now
+from ssm.lib.errors import SsmError
+from ssm.lib.jobs import enqueue
+from ssm.lib.roles import SomeUser
+
+RUN_TASK: Final = "containers.run_operation"
+HEARTBEAT: Final = timedelta(seconds=5)
+# Three missed heartbeats: its worker is gone, or has lost the database.
+ORPHANED_AFTER: Final = timedelta(seconds=16)
+# A queued operation that nobody took by then has lost its message.
+RESENT_AFTER: Final = timedelta(seconds=15)
+
+_ING: Final = {
+    "start": "being started",
+    "stop": "being stopped",
+    "restart": "being restarted",
+    "pause": "being paused",
+    "unpause": "being resumed",
+    "kill": "being killed",
+    "remove": "being removed",
+}
+
+
+def request_operation(
+    user: SomeUser, container: Container, kind: str, parameters: dict[str, Any] | None = None
+) -> Operation:
+    """Record an act on a container and hand it to the workers.
+
+    Raises OperationRefused when the container is gone, and OperationConflict when another act on it is under way.
+    """
+    if kind not in Operation.Kind.values:
+        raise OperationRefused(f"“{kind[:40]}” is not something that can be done with a container.")
+    device = container.device
+    if container.removed_at is not None:
+        raise OperationRefused(
+            f"{container.title} does not exist on {device.name} any more, so it cannot be acted on.",
+            fix="Look for its successor in the list of containers.",
+        )
+    try:
+        with transaction.atomic():
+            operation = Operation.objects.create(
+                kind=kind,
+                device=device,
+                device_name=device.name,
+                container=container,
+                engine_id=container.engine_id,
+                target_name=container.name,
+                requested_by=user if user.is_authenticated else None,
+                requested_by_name=user.get_username()[:150],
+                parameters=parameters or {},
+            )
+            enqueue(RUN_TASK, str(operation.pk))
+            _announce(operation, what="appeared")
+    except IntegrityError as exc:
+        raise _conflict(container) from exc
+    return operation
+
+
+def _conflict(container: Container) -> OperationConflict:
+    first = container.operations.active().first()
+    if first is None:  # it ended between the two queries
+        return OperationConflict(f"Another operation on {container.title} has only just ended.", fix="Try again.")
+    who = f" for {first.requested_by_name}" if first.requested_by_name else ""
+    return OperationConflict(
+        f"{container.title} on {container.device.name} is {_ING[first.kind]} already{who}, "
+        f"since {first.created_at:%H:%M:%S} UTC.",
+        fix="Wait until that has ended, then try again.",
+        details={"operation": str(first.pk)},
+    )
+
+
+def claim(operation_id: str, worker: str) -> Operation | None:
+    """Take a queued operation for this worker; None when another one has it or it has ended."""
+    moment = now()
+    taken = Operation.objects.filter(pk=operation_id, state=Operation.State.QUEUED).update(
+        state=Operation.State.RUNNING, worker=worker, started_at=moment, heartbeat_at=moment, attempts=1
+    )
+    return _taken(operation_id) if taken else None
+
+
+def adopt(operation: Operation, worker: str) -> Operation | None:
+    """Take over a running operation whose worker is silent; None when somebody else was quicker."""
+    taken = Operation.objects.filter(
+        pk=operation.pk, state=Operation.State.RUNNING, heartbeat_at=operation.heartbeat_at, worker=operation.worker
+    ).update(worker=worker, heartbeat_at=now(), attempts=operation.attempts + 1)
+    return _taken(operation.pk) if taken else None
+
+
+def _taken(operation_id: Any) -> Operation:
+    operation = Operation.objects.select_related("device__credential", "container").get(pk=operation_id)
+    _announce(operation)
+    return operation
+
+
+def beat(operation_ids: Iterable[str], worker: str) -> None:
+    """Tell that this worker is still at these operations. One query."""
+    Operation.objects.filter(pk__in=list(operation_ids), worker=worker, state=Operation.State.RUNNING).update(
+        heartbeat_at=now()
+    )
+
+
+def note_before(operation: Operation, standing: dict[str, str]) -> None:
+    """Keep how the container stood before the act; only the first look counts."""
+    if not operation.observed_before:
+        operation.observed_before = standing
+        operation.save(update_fields=["observed_before"])
+
+
+def note_progress(operation: Operation, text: str) -> None:
+    """Show a step of the work; written and announced only when it changed."""
+    text = text[:255]
+    if operation.progress != text:
+        operation.progress = text
+        operation.save(update_fields=["progress"])
+        _announce(operation)
+
+
+def release(operation: Operation, text: str) -> None:
+    """Let go of an operation whose host cannot be asked: it stays running and is looked at again later."""
+    Operation.objects.filter(pk=operation.pk, worker=operation.worker).update(worker="")
+    note_progress(operation, text)
+
+
+def succeed(operation: Operation, outcome: str = "") -> bool:
+    """End well; ``outcome`` says what was out of the ordinary."""
+    return _finish(operation, Operation.State.SUCCEEDED, outcome=outcome[:255])
+
+
+def fail(operation: Operation, error: SsmError) -> bool:
+    """End with an error, kept with the sentence and the fix."""
+    return _finish(
+        operation,
+        Operation.State.FAILED,
+        error_code=error.code[:40],
+        error_message=error.message[:4000],
+        error_fix=error.fix[:4000],
+    )
+
+
+def lose(operation: Operation, message: str) -> bool:
+    """End without knowing: nobody can tell any more what became of it."""
+    return _finish(operation, Operation.State.LOST, error_code="outcome_unknown", error_message=message)
+
+
+def _finish(operation: Operation, state: str, **columns: Any) -> bool:
+    """Conditional on being ours, so that a worker that was given up for dead cannot overwrite its successor."""
+    with transaction.atomic(durable=True):
+        ended = Operation.objects.filter(
+            pk=operation.pk, state=Operation.State.RUNNING, worker=operation.worker
+        ).update(state=state, finished_at=now(), progress="", **columns)
+        if ended:
+            _announce(operation)
+    return bool(ended)
+
+
+def orphans() -> list[Operation]:
+    """Running operations whose worker is silent, the oldest first."""
+    before = datetime.now(UTC) - ORPHANED_AFTER
+    return list(Operation.objects.orphaned(before).select_related("device").order_by("created_at")[:200])
+
+
+def resend_forgotten() -> int:
+    """Hand queued operations, whose message was lost, to the workers again; a double one finds nothing to claim."""
+    forgotten = Operation.objects.filter(
+        state=Operation.State.QUEUED, created_at__lt=datetime.now(UTC) - RESENT_AFTER
+    ).values_list("pk", flat=True)[:200]
+    for operation_id in forgotten:
+        enqueue(RUN_TASK, str(operation_id))
+    return len(forgotten)
+
+
+def _announce(operation: Operation, what: Any = "updated") -> None:
+    publish("operation", operation.device_id, [operation.pk], what=what)
+    if operation.container_id is not None:
+        publish("container", operation.device_id, [operation.container_id])

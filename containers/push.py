@@ -1,0 +1,84 @@
+"""Tell open pages that something changed. Nothing else sends to the channel layer.
+
+A message is small: what changed, not how it looks now (``Change``). It goes out after the transaction has
+committed, to the group of the whole fleet and to that of the device; consumers read the row and render it. The
+layer is at-most-once, so a message that is lost costs freshness until the next one, never correctness.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Iterable
+from typing import Literal, TypedDict
+
+from channels.layers import get_channel_layer
+from django.db import transaction
+
+logger = logging.getLogger(__name__)
+
+FLEET_GROUP = "fleet"
+Kind = Literal["container", "device", "operation"]
+What = Literal["updated", "appeared", "vanished"]
+# Beyond this many in one transaction, pages are told to fetch their list again instead of one row each.
+MANY = 200
+
+
+class Change(TypedDict):
+    """What travels over the channel layer. ``version`` grows with each change; ``ids`` are of one kind and device."""
+
+    type: Literal["live.change"]
+    kind: Kind
+    what: What
+    device: str
+    ids: list[str]
+    version: int
+
+
+def device_group(device_id: str) -> str:
+    """The group of all that concerns one device."""
+    return f"device.{device_id}"
+
+
+class _Sender:
+    """One event loop in a thread of its own, so that threads without a loop share one connection to Redis."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="push", daemon=True).start()
+            return self._loop
+
+    def send(self, message: Change) -> None:
+        asyncio.run_coroutine_threadsafe(self._send(message), self.loop())
+
+    @staticmethod
+    async def _send(message: Change) -> None:
+        layer = get_channel_layer()
+        try:
+            for group in (FLEET_GROUP, device_group(message["device"])):
+                await layer.group_send(group, message)
+        except Exception:
+            # Redis away: pages show "reconnecting" by themselves and fetch all anew once it is back.
+            logger.warning("push not sent", exc_info=True, extra={"kind": message["kind"]})
+
+
+_sender = _Sender()
+
+
+def publish(kind: Kind, device_id: object, ids: Iterable[object], *, what: What = "updated") -> None:
+    """Announce a change of rows of one device once the current transaction has committed (at once without one)."""
+    texts = [str(identity) for identity in ids]
+    if not texts:
+        return
+    if len(texts) > MANY:
+        texts, what = texts[:1], "appeared"
+    message = Change(
+        type="live.change", kind=kind, what=what, device=str(device_id), ids=texts, version=time.time_ns()
+    )
+    transaction.on_commit(lambda: _sender.send(message))
