@@ -100,3 +100,18 @@ def fill(host: EngineAccess, plans: tuple[ContainerPlan, ...]) -> None:
             )
         for act in plan.acts:
             host.api("POST", f"/containers/{plan.name}/{act}")
+
+
+def restore_states(host: EngineAccess, plans: tuple[ContainerPlan, ...]) -> None:
+    """Start and pause again what should run or be paused: an engine's crash leaves some containers ended."""
+    states = {name.lstrip("/"): item["State"] for item in host.containers() for name in item["Names"]}
+    for plan in plans:
+        state, wants_pause = states.get(plan.name), "pause" in plan.acts
+        if plan.restart == "no" or "start" not in plan.acts:
+            continue
+        if state == "exited":
+            host.api("POST", f"/containers/{plan.name}/start")
+        if state == "paused" and not wants_pause:
+            host.api("POST", f"/containers/{plan.name}/unpause")
+        if state != "paused" and wants_pause:
+            host.api("POST", f"/containers/{plan.name}/pause")

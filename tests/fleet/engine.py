@@ -117,6 +117,15 @@ class EngineAccess:
                 with contextlib.suppress(FleetError):  # gone in between, or being removed already
                     self.api("DELETE", f"/containers/{item['Id']}?force=1&v=1")
 
+    def wait_for_health(self, container: str, health: str, timeout_s: float = 20) -> None:
+        """Wait until a container's health is starting, healthy or unhealthy."""
+
+        def reached() -> bool:
+            state = self.api("GET", f"/containers/{container}/json")["State"]
+            return bool(state.get("Health", {}).get("Status") == health)
+
+        wait_until(reached, timeout_s, f"{self.name}: {container} {health}")
+
     def wait_for_state(self, container: str, state: str, timeout_s: float = 20) -> None:
         """Wait until a container (name or id) is in a state such as running, exited or paused."""
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.fleet.cgroups import controllers_with, remove_groups
-from tests.fleet.contents import LOCAL_IMAGES, fill, plans_for_tests, pull_images
+from tests.fleet.contents import LOCAL_IMAGES, fill, plans_for_tests, pull_images, restore_states
 from tests.fleet.errors import FleetError
 from tests.fleet.host_files import Secrets
 from tests.fleet.hosts import Host
-from tests.fleet.inventory import Inventory
+from tests.fleet.inventory import HostEntry, Inventory
 from tests.fleet.layout import HOME, make_layout
 from tests.fleet.network import Network
 from tests.fleet.packages import BASE, ENGINES, PackageCache, require_directory, require_machine
@@ -92,6 +92,10 @@ class Fleet:
         write_file(self.layout.directory / "inventory.json", text, 0o600)
         return found
 
+    def entry(self, which: int | str) -> HostEntry:
+        """The inventory's line of one host, found as by `host`."""
+        return self.host(which).entry(self._secrets())
+
     # -- up
 
     def prepare(self, engines: Sequence[str] = ENGINES) -> None:
@@ -132,6 +136,17 @@ class Fleet:
             self._bring_up(wanted, registry=registry, bare=bare)
             self._emit(f"{len(wanted)} hosts in {time.monotonic() - started:.1f} s")
             return self.inventory()
+
+    def restore(self, host: Host) -> None:
+        """Bring a host back to normal from whatever a test did, its usual containers too.
+
+        What was added stays, except what `Host.run` made under the host's label: that is removed.
+        """
+        host.restore()
+        host.remove_runs()
+        plans = plans_for_tests(self.layout.registry if self.registry.is_up() else "")
+        fill(host, plans)
+        restore_states(host, plans)
 
     def _bring_up(self, hosts: Sequence[Host], *, registry: bool, bare: bool) -> None:
         bring = functools.partial(self._bring_up_one, registry=registry, bare=bare)

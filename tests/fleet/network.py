@@ -82,7 +82,7 @@ class Network:
             "link set eth0 up",
         ):
             run(
-                *("nsenter", "-t", init, "-n", self._packages.tool("ip"), *words.split()),
+                *("nsenter", "-t", str(init), "-n", self._packages.tool("ip"), *words.split()),
                 environment=self._packages.tool_environment(),
             )
 
