@@ -242,7 +242,7 @@ class RawDecoder:
             return NO_RECORDS
         self._rest.append(text)
         self._rest_size += len(text)
-        if self._rest_size <= self._raw_limit(_STAMP_MAX):
+        if self._rest_size <= self._raw_limit(_STAMP_MAX) + _STAMP_MAX:
             return NO_RECORDS
         parts: list[bytes] = []
         rest = self._cut(b"".join(self._rest), parts)
