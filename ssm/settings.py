@@ -5,7 +5,7 @@ Every variable is documented in docs/configuration.md; a test compares the two.
 
 from pathlib import Path
 
-from ssm.lib.env import env_bool, env_database, env_int, env_list, env_redis_url, env_secret, env_str
+from ssm.lib.env import env_bool, env_database, env_fernet_keys, env_int, env_list, env_redis_url, env_secret, env_str
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env_str("SSM_DATA_DIR", str(BASE_DIR / ".data")))
@@ -13,7 +13,7 @@ DATA_DIR = Path(env_str("SSM_DATA_DIR", str(BASE_DIR / ".data")))
 DEBUG = env_bool("SSM_DEBUG", False)
 SECRET_KEY = env_secret("SSM_SECRET_KEY")
 # The first key encrypts, all of them decrypt. Read at call time by ssm.lib.fields.
-FIELD_ENCRYPTION_KEY = [key.strip() for key in env_secret("SSM_FIELD_KEYS").split(",") if key.strip()]
+FIELD_ENCRYPTION_KEY = env_fernet_keys("SSM_FIELD_KEYS")
 
 ALLOWED_HOSTS = env_list("SSM_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 # Behind a reverse proxy that ends TLS: SSM_HTTPS=true makes cookies secure and turns HSTS on.

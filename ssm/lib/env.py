@@ -4,6 +4,7 @@ An empty value counts as unset: compose files and shells hand on empty strings f
 No reader shows the value of a secret or of a URL, since both end up in terminals and logs.
 """
 
+import base64
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -148,6 +149,29 @@ def env_redis_url(name: str = "REDIS_URL") -> str:
     if number and not number.isdigit():
         raise ConfigurationError(name, "must end in a database number, such as /0", example)
     return text
+
+
+def env_fernet_keys(name: str) -> list[str]:
+    """The encryption keys of a comma-separated secret: the first encrypts, all of them decrypt.
+
+    Each is 32 bytes in URL-safe base64 (44 characters). Raises ConfigurationError, which tells the position of
+    a bad key and never the key.
+    """
+    keys = [key.strip() for key in env_secret(name).split(",") if key.strip()]
+    for position, key in enumerate(keys, start=1):
+        try:
+            size = len(base64.urlsafe_b64decode(key.encode()))
+        except ValueError:
+            size = 0
+        if size != 32:
+            raise ConfigurationError(
+                name,
+                f"holds no valid key at position {position}: a key is 32 bytes in URL-safe base64",
+                "$(head -c 32 /dev/urandom | base64 | tr +/ -_)",
+            )
+    if not keys:
+        raise ConfigurationError(name, "holds no key")
+    return keys
 
 
 def _names_socket(parts: SplitResult) -> bool:
