@@ -1,0 +1,1 @@
+"""The Docker Engine API over channels: own fast requests and streams, and docker-py for the rest."""

@@ -5,6 +5,7 @@ import shlex
 import socket
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import paramiko
@@ -81,13 +82,22 @@ class SshSession:
         status = channel.exit_status if finished and channel.exit_status >= 0 else None
         return ProgramResult(status, clean_text(output, 2000), clean_text(errors, 2000))
 
+    def ask_for_life(self) -> None:
+        """Send a question that any living SSH server answers; `has_signs_of_life` tells whether it did."""
+        self._transport.ask_for_life()
+
+    @property
+    def has_signs_of_life(self) -> bool:
+        """False if nothing at all came since the last `ask_for_life`."""
+        return self._transport.has_signs_of_life
+
     def lost(self) -> ConnectionLost:
         """The error for a connection that broke."""
         return connection_lost(self.target)
 
     def close(self) -> None:
         """Close the connection; every channel's reader ends now."""
-        _close(self._transport)
+        close_transport(self._transport)
 
     def _open(self, opener: Callable[[], ByteChannel]) -> ByteChannel:
         try:
@@ -136,7 +146,7 @@ def start_transport(target: ConnectionTarget, raw: socket.socket, deadline: Dead
             raise timed_out(target, "its SSH greeting and key exchange")
         return transport, public_key(transport.host_key)
     except BaseException as exc:
-        _close(transport)
+        close_transport(transport)
         if isinstance(exc, DeviceError) or not isinstance(exc, paramiko.SSHException | EOFError | OSError | ValueError):
             raise
         raise _negotiation_error(target, exc, deadline) from exc
@@ -182,24 +192,29 @@ def finish_session(target: ConnectionTarget, transport: Transport, shown: Pinned
         _turn_off_delay(session, deadline)
         return session
     except BaseException:
-        _close(transport)
+        close_transport(transport)
         raise
 
 
-def open_session(target: ConnectionTarget) -> SshSession:
+def open_session(target: ConnectionTarget, handshakes: AbstractContextManager[object] | None = None) -> SshSession:
     """Resolve, connect, check the host key and log in, all within the target's ``connect_timeout_s``.
 
-    The key is judged before anything of the credential is sent. Raises the DeviceErrors of the steps.
+    The key is judged before anything of the credential is sent. The SSH handshake runs inside ``handshakes`` (a
+    semaphore that bounds their number); time spent waiting for that does not count, and a host that does not even
+    accept TCP takes no place in it. Raises the DeviceErrors of the steps.
     """
     deadline = Deadline(target.connect_timeout_s)
     raw = connect(target, resolve(target, deadline), deadline)
-    transport, shown = start_transport(target, raw, deadline)
-    try:
-        check_host_key(target, shown)
-    except BaseException:
-        _close(transport)
-        raise
-    return finish_session(target, transport, shown, deadline)
+    waiting_since = time.monotonic()
+    with handshakes or nullcontext():
+        deadline.extend(time.monotonic() - waiting_since)
+        transport, shown = start_transport(target, raw, deadline)
+        try:
+            check_host_key(target, shown)
+        except BaseException:
+            close_transport(transport)
+            raise
+        return finish_session(target, transport, shown, deadline)
 
 
 def _turn_off_delay(session: SshSession, deadline: Deadline) -> None:
@@ -217,7 +232,8 @@ def _turn_off_delay(session: SshSession, deadline: Deadline) -> None:
         channel.close()
 
 
-def _close(transport: Transport) -> None:
+def close_transport(transport: Transport) -> None:
+    """Close a transport in any state, with the threads that belong to it."""
     # A failed handshake leaves the library's timer thread running until it fires.
     transport.packetizer.complete_handshake()
     transport.close()
@@ -240,8 +256,3 @@ def _negotiation_error(target: ConnectionTarget, exc: BaseException, deadline: D
         f"{target.label}: {where} closed the connection during the SSH greeting.",
         fix="The server may limit log-ins that start at once (MaxStartups), ban this address (fail2ban), or not be SSH.",
     )
-
-
-def monotonic_ms(since: float) -> int:
-    """Whole milliseconds since a `time.monotonic` value."""
-    return round((time.monotonic() - since) * 1000)

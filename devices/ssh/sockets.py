@@ -41,6 +41,10 @@ class Deadline:
         """Seconds left, never negative."""
         return max(0.0, self.at - time.monotonic())
 
+    def extend(self, seconds: float) -> None:
+        """Move the moment, for time that was spent waiting on ourselves."""
+        self.at += seconds
+
     @property
     def is_over(self) -> bool:
         return time.monotonic() >= self.at
@@ -153,7 +157,7 @@ class ReadAheadSocket:
         self._raw = raw
         self._ahead = b""
         self._position = 0
-        self._last_heard = time.monotonic()
+        self.last_heard = time.monotonic()
         self.dead_after_s: float | None = None
         self._closed = False
 
@@ -167,10 +171,10 @@ class ReadAheadSocket:
         try:
             ahead = self._raw.recv(READ_AHEAD_BYTES)
         except TimeoutError:
-            if self.dead_after_s is not None and time.monotonic() - self._last_heard > self.dead_after_s:
+            if self.dead_after_s is not None and time.monotonic() - self.last_heard > self.dead_after_s:
                 raise OSError(errno.ETIMEDOUT, "no sign of life") from None
             raise
-        self._last_heard = time.monotonic()
+        self.last_heard = time.monotonic()
         if len(ahead) <= size:
             return ahead
         self._ahead, self._position = ahead, size

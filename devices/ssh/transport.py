@@ -144,6 +144,7 @@ class Transport(paramiko.Transport):
         super().__init__(sock, WINDOW_BYTES, PACKET_BYTES)  # type: ignore[arg-type]
         self._preferred_keys = host_key_algorithms
         self._read_ahead = sock
+        self._asked_at = 0.0
         self.name = "ssh-transport"
 
     def settle(self) -> None:
@@ -156,17 +157,27 @@ class Transport(paramiko.Transport):
         self._read_ahead.dead_after_s = DEAD_AFTER_S
         reference = weakref.ref(self)
 
-        def ask_for_life() -> None:
+        def ask() -> None:
             transport = reference()
+            # While keys are exchanged this very thread would have to wait for itself.
             if transport is not None and not transport.in_kex:
-                # With "want reply", unlike the library's own: any answer, also a refusal, proves life.
-                message = Message()
-                message.add_byte(cMSG_GLOBAL_REQUEST)
-                message.add_string("keepalive@openssh.com")
-                message.add_boolean(True)
-                transport._send_user_message(message)
+                transport.ask_for_life()
 
-        self.packetizer.set_keepalive(KEEPALIVE_S, ask_for_life)
+        self.packetizer.set_keepalive(KEEPALIVE_S, ask)
+
+    def ask_for_life(self) -> None:
+        """Send a keepalive that wants a reply, unlike the library's own: any answer, also a refusal, proves life."""
+        self._asked_at = time.monotonic()
+        message = Message()
+        message.add_byte(cMSG_GLOBAL_REQUEST)
+        message.add_string("keepalive@openssh.com")
+        message.add_boolean(True)
+        self._send_user_message(message)
+
+    @property
+    def has_signs_of_life(self) -> bool:
+        """True if anything came since `ask_for_life` was last called."""
+        return self._read_ahead.last_heard >= self._asked_at
 
     def open_socket(self, path: str, timeout_s: float) -> ByteChannel:
         """Open a channel to a Unix socket on the host (OpenSSH PROTOCOL, section 2.4)."""
