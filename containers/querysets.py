@@ -8,7 +8,13 @@ from django.db.models import Prefetch, Q, QuerySet
 from ssm.lib.roles import SomeUser, can_view
 
 if TYPE_CHECKING:
-    from containers.models import Container, Event, Operation
+    from containers.models import Container, Event, Operation  # noqa: F401 - in the quoted bases below
+
+
+# Ended badly. SIGINT and SIGTERM (130, 143) are what a program ends by that was asked to end.
+FAILED = Q(state="exited") & ~Q(exit_code=None) & (~Q(exit_code__in=[0, 130, 143]) | Q(oom_killed=True))
+# A container keeps its last health after its end, when it means nothing any more.
+UNHEALTHY = Q(state="running", health="unhealthy")
 
 
 class ContainerQuerySet(QuerySet["Container"]):
@@ -43,11 +49,7 @@ class ContainerQuerySet(QuerySet["Container"]):
 
     def needing_action(self) -> Self:
         """Present containers that somebody should look at."""
-        return self.present().filter(
-            Q(health="unhealthy")
-            | Q(state__in=["restarting", "dead"])
-            | (Q(state="exited") & ~Q(exit_code=0) & ~Q(exit_code=None))
-        )
+        return self.present().filter(UNHEALTHY | FAILED | Q(state__in=["restarting", "dead"]))
 
 
 class OperationQuerySet(QuerySet["Operation"]):

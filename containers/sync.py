@@ -24,11 +24,36 @@ from devices.models import Device, now
 
 # At once on the one SSH connection; the Engine and the pool allow more, others want some too.
 INSPECTIONS_AT_ONCE: Final = 4
-_COPIED: Final = (
-    "engine_id name image_reference image_id registry repository tag digest state health exit_code oom_killed "
-    "restart_count restart_policy error created_at started_at finished_at command labels ports mounts networks "
-    "inspect display_name display_icon compose_project compose_service"
-).split()
+_COPIED: Final = [
+    "engine_id",
+    "name",
+    "image_reference",
+    "image_id",
+    "registry",
+    "repository",
+    "tag",
+    "digest",
+    "state",
+    "health",
+    "exit_code",
+    "oom_killed",
+    "restart_count",
+    "restart_policy",
+    "error",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "command",
+    "labels",
+    "ports",
+    "mounts",
+    "networks",
+    "inspect",
+    "display_name",
+    "display_icon",
+    "compose_project",
+    "compose_service",
+]
 _SAVED: Final = [*_COPIED, "environment", "observed_ns", "removed_at", "list_digest", "changed_at"]
 
 

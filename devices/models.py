@@ -103,7 +103,6 @@ class Device(models.Model):
     last_sweep_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_sweep_duration_ms = models.PositiveIntegerField(null=True, blank=True, editable=False)
     last_sweep_error = models.TextField(blank=True, default="", editable=False)
-    last_event_time_ns = models.BigIntegerField(null=True, blank=True, editable=False)
 
     objects = DeviceQuerySet.as_manager()
 

@@ -8,7 +8,7 @@ from django.db.models import Count, Q, QuerySet
 from ssm.lib.roles import SomeUser, can_administer, can_view
 
 if TYPE_CHECKING:
-    from devices.models import Credential, Device
+    from devices.models import Credential, Device  # noqa: F401 - in the quoted bases below
 
 
 class DeviceQuerySet(QuerySet["Device"]):

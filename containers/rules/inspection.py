@@ -148,7 +148,11 @@ def time_from_ns(ns: int | None) -> datetime | None:
 
 def container_facts(answer: Mapping[str, Any]) -> ContainerFacts:
     """Facts from ``GET /containers/{id}/json``. Never raises on odd values: they become empty ones."""
-    state, config, host_config = _dict(answer.get("State")), _dict(answer.get("Config")), _dict(answer.get("HostConfig"))
+    state, config, host_config = (
+        _dict(answer.get("State")),
+        _dict(answer.get("Config")),
+        _dict(answer.get("HostConfig")),
+    )
     status = _STATES.get(str(state.get("Status", "")).lower(), "dead" if state.get("Dead") else "created")
     health = str(_dict(state.get("Health") or state.get("Healthcheck")).get("Status", "")).lower()
     labels = {
@@ -180,7 +184,7 @@ def container_facts(answer: Mapping[str, Any]) -> ContainerFacts:
         error=_text(state.get("Error"), 1000),
         created_at=time_from_ns(times[0]),
         started_at=time_from_ns(times[1]),
-        finished_at=time_from_ns(times[2]) if not status == "created" else None,
+        finished_at=time_from_ns(times[2]) if status != "created" else None,
         command=_command(answer, config),
         labels=masked(labels),
         ports=_ports(_dict(answer.get("NetworkSettings")), config),

@@ -1,0 +1,191 @@
+"""Follow one device: connect, listen, and after every loss come back and make up for what was missed."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from django.db import Error as DatabaseError
+
+from containers.models import Event
+from containers.push import publish
+from containers.rules.events import EngineEvent, EventDecoder, EventStreamError, engine_events
+from containers.rules.masking import clean_text
+from devices.connections import Engine, EngineStream, pool
+from devices.errors import ConnectionLost, DeviceError
+from devices.models import Device
+from devices.services import connection_target, note_connecting, note_online, note_unreachable
+from ssm.lib.database import database_work
+from ssm.lib.errors import SsmError
+from ssm.lib.jobs import enqueue
+
+logger = logging.getLogger(__name__)
+
+SWEEP_TASK: Final = "containers.sweep_device"
+# Events of the last moments may still have been under way when the stream broke; doubles are dropped on writing.
+OVERLAP_NS: Final = 5_000_000_000
+# After an error that has no back-off of its own (the database away, a stream of garbage).
+PAUSE_S: Final = 3.0
+REOPEN_S: Final = 0.2
+
+Submit = Callable[[Device, Engine, EngineEvent], None]
+
+
+class Follower:
+    """One thread that holds one device's event stream until it is stopped."""
+
+    def __init__(self, device_id: str, submit: Submit) -> None:
+        self.device_id = device_id
+        self._submit = submit
+        self._stopped = threading.Event()
+        self._wake = threading.Event()
+        self._lock = threading.Lock()
+        self._lost: DeviceError | None = None
+        self._engine: Engine | None = None
+        self._stream: EngineStream | None = None
+        self._thread = threading.Thread(target=self._run, name=f"follow-{device_id[:8]}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end; does not wait."""
+        self._stopped.set()
+        self._wake.set()
+        self._close_stream()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the thread's end."""
+        self._thread.join(timeout_s)
+
+    def retry_now(self) -> None:
+        """End a back-off at once: somebody asked for it."""
+        pool.reset(self.device_id)
+        self._wake.set()
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine while its stream is open, else None."""
+        return self._engine
+
+    def drop(self, reason: DeviceError | None = None) -> None:
+        """Give up a connection; the thread reconnects at once. With a reason the host is called lost until then."""
+        self._lost = reason
+        pool.forget(self.device_id)
+        self._close_stream()
+
+    def _close_stream(self) -> None:
+        with self._lock:
+            stream = self._stream
+        if stream is not None:
+            stream.close()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._follow()
+                # It had been open: come back at once, a restarted engine or sshd may be there already.
+                delay = REOPEN_S
+            except DeviceError as exc:
+                delay = self._note_failure(exc)
+            except SsmError as exc:  # a secret that cannot be decrypted
+                delay = self._note_failure(DeviceError(exc.message, fix=exc.fix))
+            except (DatabaseError, EventStreamError) as exc:
+                logger.warning("following interrupted: %s", exc, extra={"device": self.device_id})
+                delay = PAUSE_S
+            except Exception:
+                logger.exception("following failed", extra={"device": self.device_id})
+                delay = PAUSE_S
+            if delay:
+                self._wake.wait(delay)
+            self._wake.clear()
+
+    def _follow(self) -> None:
+        with database_work():
+            device = Device.objects.select_related("credential").prefetch_related("host_keys").get(pk=self.device_id)
+            target = connection_target(device)
+            if note_connecting(device):
+                publish("device", device.pk, [device.pk])
+        engine = pool.engine(target)
+        info = engine.get_json("/info")
+        stream = engine.stream("/events", self._since(device), read_timeout_s=None)
+        with self._lock:
+            self._engine, self._stream = engine, stream
+        try:
+            with database_work():
+                note_online(device, engine=engine_columns(engine, info), channel_kind=engine.channel_kind)
+                publish("device", device.pk, [device.pk])
+                enqueue(SWEEP_TASK, self.device_id)
+            logger.info("following %s", device.name, extra={"device": self.device_id})
+            self._listen(device, engine, stream)
+        except ConnectionLost as exc:
+            logger.info("stream lost: %s", exc, extra={"device": self.device_id})
+        finally:
+            with self._lock:
+                self._engine = self._stream = None
+            stream.close()
+        if self._lost is not None:
+            error, self._lost = self._lost, None
+            self._note_failure(error)
+
+    def _listen(self, device: Device, engine: Engine, stream: EngineStream) -> None:
+        decoder = EventDecoder()
+        for chunk in stream:
+            for event in engine_events(decoder.feed(chunk)):
+                self._submit(device, engine, event)
+
+    @staticmethod
+    def _since(device: Device) -> dict[str, str]:
+        """Where to take up the stream, by the Engine's own clock; from now on when nothing was ever heard."""
+        with database_work():
+            last = Event.objects.filter(device=device).order_by("-time_ns").values_list("time_ns", flat=True).first()
+        if last is None:
+            return {}
+        since_ns = max(0, last - OVERLAP_NS)
+        return {"since": f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09d}"}
+
+    def _note_failure(self, error: DeviceError) -> float:
+        """Record why and when the next try is; gives the seconds until then."""
+        if self._stopped.is_set():
+            return 0.0
+        state = pool.state(self.device_id)
+        cause = state.last_error or error
+        wait_s = max(0.5, state.next_try_at - time.time()) if state.next_try_at else PAUSE_S
+        try:
+            with database_work():
+                device = Device.objects.filter(pk=self.device_id).first()
+                if device is None:
+                    return wait_s
+                next_try = datetime.fromtimestamp(time.time() + wait_s, UTC)
+                if note_unreachable(device, cause, next_try):
+                    publish("device", device.pk, [device.pk])
+                    logger.warning("%s", cause, extra={"device": self.device_id, "code": cause.code})
+        except DatabaseError as exc:
+            logger.warning("state of the device not written: %s", exc, extra={"device": self.device_id})
+        return wait_s
+
+
+def engine_columns(engine: Engine, info: dict[str, Any]) -> dict[str, Any]:
+    """Columns of Device from ``/version`` and ``/info``; what the host says is cut and cleaned."""
+    version = engine.version
+
+    def text(value: object, limit: int) -> str:
+        return clean_text(value[:limit], limit)[:limit] if isinstance(value, str) else ""
+
+    components = version.get("Components")
+    names = [str(part.get("Name", "")) for part in components if isinstance(part, dict)] if components else []
+    cpus, memory = info.get("NCPU"), info.get("MemTotal")
+    return {
+        "engine_id": text(info.get("ID"), 128),
+        "engine_product": "podman" if any("podman" in name.lower() for name in names) else "docker",
+        "engine_version": text(version.get("Version"), 60),
+        "api_version": text(engine.api_version, 20),
+        "operating_system": text(info.get("OperatingSystem"), 120),
+        "architecture": text(info.get("Architecture"), 40),
+        "kernel_version": text(info.get("KernelVersion"), 120),
+        "cpus": cpus if isinstance(cpus, int) and 0 < cpus < 100_000 else None,
+        "memory_bytes": memory if isinstance(memory, int) and 0 < memory < 2**60 else None,
+    }

@@ -1,0 +1,171 @@
+"""One process's share of the fleet: which devices it follows, and whether they still answer."""
+
+import logging
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+from typing import Final
+
+from django.db import Error as DatabaseError
+from redis.exceptions import RedisError
+
+from containers.events.coalescing import Coalescer
+from containers.events.follower import Follower
+from containers.events.leases import Leases
+from containers.events.recording import record
+from containers.push import publish
+from containers.rules.events import EngineEvent
+from devices.connections import Engine, pool
+from devices.errors import DeviceError
+from devices.models import Device
+from devices.services import note_alive, note_disabled
+from ssm.lib.database import database_work
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY_S: Final = 1.0
+# A lost host is noticed within 30 s: at most this long until a ping, and this long until it counts as lost.
+PING_EVERY_S: Final = 10.0
+PING_PATIENCE_S: Final = 6.0
+HANDLERS: Final = 8
+PINGERS: Final = 16
+
+_Key = tuple[str, str, str]
+_Work = tuple[Device, Engine, EngineEvent]
+
+
+class Listener:
+    """Follows every watched device that this process holds the lease of."""
+
+    def __init__(self, leases: Leases) -> None:
+        self._leases = leases
+        self._followers: dict[str, Follower] = {}
+        self._watched: dict[str, tuple[object, ...]] = {}
+        self._coalescer: Coalescer[_Key, _Work] = Coalescer(self._handle, threads=HANDLERS)
+        self._pingers = ThreadPoolExecutor(PINGERS, thread_name_prefix="ping")
+        self._stopped = threading.Event()
+        self._next_ping = 0.0
+
+    def run(self) -> None:
+        """Work until ``stop``; survives PostgreSQL and Redis being away."""
+        while not self._stopped.is_set():
+            try:
+                self._look()
+            except (DatabaseError, RedisError, OSError) as exc:
+                logger.warning("cannot look for devices: %s", exc)
+            if time.monotonic() >= self._next_ping:
+                self._next_ping = time.monotonic() + PING_EVERY_S
+                self._ping_all()
+            self._stopped.wait(LOOK_EVERY_S)
+        self._end()
+
+    def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        """End the loop; safe in a signal handler."""
+        self._stopped.set()
+
+    def _look(self) -> None:
+        """Start and stop followers as devices come, change and go: one query and one round trip to Redis."""
+        columns = ("address", "port", "credential_id", "credential__updated_at", "docker_socket")
+        with database_work():
+            rows = {
+                str(row[0]): row[1:]
+                for row in Device.objects.watched().values_list("pk", "state", "next_attempt_at", *columns)
+            }
+        mine = self._leases.hold(set(rows), already=set(self._followers))
+        for device_id in set(self._followers) - mine:
+            self._leave(device_id, watched=device_id in rows)
+        for device_id in mine:
+            state, next_attempt_at, *connection = rows[device_id]
+            follower = self._followers.get(device_id)
+            if follower is None:
+                follower = self._followers[device_id] = Follower(device_id, self._submit)
+                follower.start()
+            elif self._watched.get(device_id) != tuple(connection):
+                follower.drop()
+                follower.retry_now()
+            elif state == Device.State.UNREACHABLE and next_attempt_at and self._asked_for(device_id, next_attempt_at):
+                follower.retry_now()
+            self._watched[device_id] = tuple(connection)
+
+    @staticmethod
+    def _asked_for(device_id: str, next_attempt_at: object) -> bool:
+        """Whether somebody set the next try to an earlier time than the breaker's ("try now")."""
+        planned = pool.state(device_id).next_try_at
+        return planned is not None and next_attempt_at.timestamp() < planned - 1.0  # type: ignore[attr-defined]
+
+    def _leave(self, device_id: str, *, watched: bool) -> None:
+        follower = self._followers.pop(device_id)
+        self._watched.pop(device_id, None)
+        follower.stop()
+        pool.forget(device_id)
+        if not watched:
+            with database_work():
+                device = Device.objects.filter(pk=device_id).first()
+                if device is not None and note_disabled(device):
+                    publish("device", device.pk, [device.pk])
+
+    def _submit(self, device: Device, engine: Engine, event: EngineEvent) -> None:
+        self._coalescer.submit((str(device.pk), event.kind, event.actor_id), (device, engine, event))
+
+    def _handle(self, _key: _Key, work: list[_Work]) -> None:
+        device, engine, _event = work[-1]
+        try:
+            with database_work():
+                record(device, engine, [event for _device, _engine, event in work])
+        except DeviceError as exc:
+            # The stream breaks with the connection: the events are told again, and a sweep follows.
+            logger.warning("events not recorded: %s", exc, extra={"device": str(device.pk)})
+        except DatabaseError as exc:
+            # What could not be written is asked for anew once the stream is taken up from the last stored event.
+            logger.warning("events not written: %s", exc, extra={"device": str(device.pk)})
+            follower = self._followers.get(str(device.pk))
+            if follower is not None:
+                follower.drop()
+
+    def _ping_all(self) -> None:
+        """Ask every followed engine for a sign of life; a silent one is dropped, the others are noted as alive."""
+        followed = [(device_id, follower) for device_id, follower in self._followers.items() if follower.engine]
+        threading.Thread(target=self._ping_each, args=(followed,), name="pings", daemon=True).start()
+
+    def _ping_each(self, followed: list[tuple[str, Follower]]) -> None:
+        alive = [device_id for device_id in self._pingers.map(self._ping, followed) if device_id]
+        try:
+            with database_work():
+                note_alive(alive)
+        except DatabaseError as exc:
+            logger.warning("signs of life not written: %s", exc)
+
+    @staticmethod
+    def _ping(entry: tuple[str, Follower]) -> str | None:
+        device_id, follower = entry
+        engine = follower.engine
+        if engine is None:
+            return None
+        try:
+            engine.ping(timeout_s=PING_PATIENCE_S)
+        except DeviceError as exc:
+            if follower.engine is engine:
+                follower.drop(exc)
+            return None
+        return device_id
+
+    def _end(self) -> None:
+        for follower in self._followers.values():
+            follower.stop()
+        deadline = time.monotonic() + 3
+        for follower in self._followers.values():
+            follower.join(max(0.0, deadline - time.monotonic()))
+        self._pingers.shutdown(wait=False, cancel_futures=True)
+        self._coalescer.close()
+        self._leases.release_all()
+        pool.close_all()
+
+
+def run_until_signal(leases: Leases) -> None:
+    """Follow the fleet until SIGTERM or SIGINT."""
+    listener = Listener(leases)
+    signal.signal(signal.SIGTERM, listener.stop)
+    signal.signal(signal.SIGINT, listener.stop)
+    listener.run()

@@ -1,0 +1,18 @@
+"""Follow the event streams of all watched devices until the process is told to end."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from containers.events.leases import Leases
+from containers.events.listener import run_until_signal
+
+
+class Command(BaseCommand):
+    """The listener process. Several may run: they share the devices."""
+
+    help = __doc__
+
+    def handle(self, **_options: Any) -> None:
+        run_until_signal(Leases(settings.REDIS_URL))

@@ -1,0 +1,123 @@
+"""The Engine's event stream: JSON objects in chunks of any size, to facts about events.
+
+Source: Docker Engine API, ``GET /events``; podman's compatible stream uses a few other action words.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from containers.rules.masking import MASK, clean_text, is_secret_name
+
+# An event is a few hundred bytes plus the labels of its object.
+MAX_EVENT_BYTES: Final = 1024 * 1024
+_MAX_ATTRIBUTES: Final = 100
+# Podman's words for what Docker calls otherwise.
+_ACTIONS: Final = {"died": "die", "remove": "destroy", "init": "create"}
+# Health checks and terminals run a command every few seconds: no news about the container.
+_NOISE: Final = (
+    "exec_create",
+    "exec_start",
+    "exec_die",
+    "exec_detach",
+    "exec_died",
+    "exec",
+    "top",
+    "resize",
+    "cleanup",
+)
+# After these the container differs from what was known.
+_CHANGING: Final = frozenset(
+    [
+        "create",
+        "start",
+        "die",
+        "stop",
+        "kill",
+        "oom",
+        "pause",
+        "unpause",
+        "restart",
+        "rename",
+        "update",
+        "destroy",
+        "health_status",
+    ]
+)
+
+
+class EventStreamError(ValueError):
+    """The stream is not what an Engine sends; its text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEvent:
+    """One event. ``time_ns`` is the Engine's clock (ns since 1970); ``actor_id`` is the object's id or name."""
+
+    kind: str
+    action: str
+    actor_id: str
+    actor_name: str
+    attributes: dict[str, str]
+    time_ns: int
+
+    @property
+    def changes_container(self) -> bool:
+        """Whether the container must be looked at anew."""
+        return self.kind == "container" and self.action.partition(":")[0] in _CHANGING
+
+
+class EventDecoder:
+    """Cuts a stream of newline-separated JSON objects; holds at most one incomplete object (1 MiB)."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> Iterator[dict[str, Any]]:
+        """The objects that are complete now. Raises EventStreamError on garbage and on an endless object."""
+        lines = (self._rest + chunk).split(b"\n")
+        self._rest = lines.pop()
+        if len(self._rest) > MAX_EVENT_BYTES:
+            raise EventStreamError(f"an event of more than {MAX_EVENT_BYTES} bytes")
+        for line in lines:
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(line)
+            except ValueError as exc:
+                raise EventStreamError("an event that is not JSON") from exc
+            if isinstance(value, dict):
+                yield value
+
+
+def engine_events(objects: Iterable[dict[str, Any]]) -> Iterator[EngineEvent]:
+    """Facts of the events worth keeping; odd values become empty ones, noise is left out."""
+    for value in objects:
+        actor = value.get("Actor")
+        actor = actor if isinstance(actor, dict) else {}
+        action = str(value.get("Action") or value.get("status") or "").strip()
+        word = action.partition(":")[0].strip()
+        if not word or word in _NOISE:
+            continue
+        action = _ACTIONS.get(action, action)
+        attributes = actor.get("Attributes")
+        pairs = list(attributes.items())[:_MAX_ATTRIBUTES] if isinstance(attributes, dict) else []
+        yield EngineEvent(
+            kind=clean_text(str(value.get("Type") or "container"), 20)[:20],
+            action=clean_text(action, 120)[:120],
+            actor_id=clean_text(str(actor.get("ID") or value.get("id") or ""), 255)[:255],
+            actor_name=clean_text(str(dict(pairs).get("name", "")), 255)[:255],
+            attributes={
+                clean_text(str(key), 200): MASK if is_secret_name(str(key)) else clean_text(str(item), 1000)
+                for key, item in pairs
+            },
+            time_ns=_time_ns(value),
+        )
+
+
+def _time_ns(value: dict[str, Any]) -> int:
+    precise, seconds = value.get("timeNano"), value.get("time")
+    if isinstance(precise, int) and 0 < precise < 2**63:
+        return precise
+    return seconds * 1_000_000_000 if isinstance(seconds, int) and 0 < seconds < 2**33 else 0
