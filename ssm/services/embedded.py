@@ -29,7 +29,7 @@ def start_embedded_servers(
             binaries = within_reach(find_postgres(postgres.stored_major(layout)), layout)
             postgres.create_cluster(layout, binaries, database)
             program = postgres.program(layout, binaries, database, durable=durable)
-            supervisor.start(program, ready=lambda: postgres.is_ready(database))
+            supervisor.start(program, ready=lambda: postgres.is_ready(layout, database))
             postgres.create_database(database)
     if "SSM_REDIS_PORT" in stored:
         store = redis_access(stored)

@@ -75,9 +75,9 @@ def program(layout: Layout, binaries: Binaries, access: PostgresAccess, *, durab
         # No socket: its path would be limited to 107 bytes, and the loopback address works for every client.
         "unix_socket_directories": "",
         "max_connections": "200",
-        "log_min_messages": "warning",
+        # Failed statements are told by those who sent them.
+        "log_min_messages": "fatal",
         "log_line_prefix": "",
-        "log_checkpoints": "off",
     }
     if not durable:
         options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -93,11 +93,18 @@ def program(layout: Layout, binaries: Binaries, access: PostgresAccess, *, durab
         death_signal=signal.SIGINT,
         stop_seconds=4,
         leftover=r'lock file "postmaster\.pid" already exists|pre-existing shared memory block|could not bind',
+        hide=r"terminating (background worker|connection)|the database system is (starting|shutting)|HINT:|DETAIL:",
     )
 
 
-def is_ready(access: PostgresAccess) -> bool:
+def is_ready(layout: Layout, access: PostgresAccess) -> bool:
     """Whether the server takes connections by now; asks it, waits at most two seconds."""
+    try:
+        # As pg_ctl does: the server writes its state there, and is not disturbed by early connections.
+        if not (layout.servers / "postgres" / "postmaster.pid").read_text().rstrip().endswith("ready"):
+            return False
+    except OSError:
+        return False
     try:
         _connect(access).close()
     except psycopg.OperationalError:

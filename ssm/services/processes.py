@@ -33,7 +33,7 @@ def programs(layout: Layout, web: WebAddress, account: Account | None, threads: 
     """All processes in the order of their start; `account` is None to stay the user that we are."""
     state = make_private_directory(layout.servers / "beat", account)
     python = sys.executable
-    celery = (python, "-m", "celery", "-A", "ssm")
+    celery = (python, "-m", "celery", "--quiet", "-A", "ssm")
     commands = {
         "web": (python, "-m", "daphne", "-v", "0", "-b", web.host, "-p", str(web.port), "ssm.asgi:application"),
         "worker": (
@@ -48,6 +48,9 @@ def programs(layout: Layout, web: WebAddress, account: Account | None, threads: 
     environment = {"PYTHONUNBUFFERED": "1", "DJANGO_SETTINGS_MODULE": "ssm.settings"}
     if account:
         environment |= {"HOME": str(state), "PYTHONDONTWRITEBYTECODE": "1"}
+    else:
+        # Said in one line by `up`; Celery's own warning guards pickled messages, which SSM refuses.
+        environment["PYTHONWARNINGS"] = "ignore:You're running the worker with superuser privileges"
     return [
         Program(name, command, environment=environment, directory=layout.project, account=account)
         for name, command in commands.items()

@@ -22,7 +22,8 @@ class Program:
     `stage` orders the start; stopping goes backwards, one stage after the other. `stop_signal` asks for an
     orderly end; the whole process group is killed `stop_seconds` later. `death_signal` is what the kernel
     sends when the supervisor itself dies. A first start that fails with `leftover` (a regular expression) in
-    its output is tried again for some seconds: a killed run's last processes may still be ending.
+    its output is tried again for some seconds: a killed run's last processes may still be ending. Lines that
+    match `hide` are not shown.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Program:
     death_signal: signal.Signals = signal.SIGKILL
     stop_seconds: float = 4.0
     leftover: str = ""
+    hide: str = ""
 
 
 def spawn(program: Program) -> subprocess.Popen[bytes]:

@@ -63,6 +63,9 @@ def program(layout: Layout, binaries: Binaries) -> Program:
         death_signal=signal.SIGTERM,
         stop_seconds=4,
         leftover=r"Address already in use",
+        # Redis says these at every start and end, whatever its log level.
+        hide=r"# (oO0Oo|Redis version|Configuration loaded|Server initialized|WARNING Memory over|User requested)|"
+        r"Received SIGTERM|ready to exit",
     )
 
 

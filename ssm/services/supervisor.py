@@ -190,7 +190,8 @@ class Supervisor:
     def _show(self, child: _Child, lines: list[str]) -> None:
         for line in lines:
             child.tail.append(line)
-            self._output.line(child.program.name, line)
+            if not child.program.hide or not re.search(child.program.hide, line):
+                self._output.line(child.program.name, line)
 
     def _on_exit(self, child: _Child, process: subprocess.Popen[bytes]) -> None:
         # What it forked must not run on beside its successor; this also ends a stream that a fork keeps open.

@@ -14,13 +14,13 @@ from django.contrib.auth.models import Group
 from django.contrib.staticfiles import finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
-from django.db import connections
+from django.db import connections, transaction
 
 from ssm.lib.env import ConfigurationError, env_int, env_port, env_secret, env_str
-from ssm.lib.roles import ADMINISTRATOR
+from ssm.lib.roles import ADMINISTRATOR, ensure_roles
 from ssm.services.embedded import start_embedded_servers
 from ssm.services.errors import ServiceFailed
-from ssm.services.layout import Layout, find_layout
+from ssm.services.layout import Layout, disk_errors, find_layout
 from ssm.services.locks import hold_lock
 from ssm.services.output import Output
 from ssm.services.ports import require_free
@@ -77,13 +77,15 @@ def prepare(layout: Layout, output: Output) -> None:
     """Bring the database's tables and the collected static files up to date; quick when they are."""
     output.message("checking the database's tables")
     call_command("migrate", interactive=False, verbosity=0)
+    ensure_roles()
     digest_file = layout.data / "staticfiles.digest"
     folders = [Path(folder) for finder in finders.get_finders() for folder in _folders(finder)]
     digest = static_files_digest(folders)
     if not Path(settings.STATIC_ROOT).is_dir() or not digest_file.exists() or digest_file.read_text() != digest:
         output.message("collecting static files")
         call_command("collectstatic", interactive=False, verbosity=0)
-        digest_file.write_text(digest)
+        with disk_errors(digest_file):
+            digest_file.write_text(digest)
     connections.close_all()
 
 
@@ -134,8 +136,9 @@ def create_first_administrator() -> str:
     if users.exists():
         return ""
     password = secrets.token_urlsafe(12)
-    user = get_user_model().objects.create_superuser("admin", password=password)
-    user.groups.add(Group.objects.get(name=ADMINISTRATOR))
+    with transaction.atomic():
+        user = get_user_model().objects.create_superuser("admin", password=password)
+        user.groups.add(Group.objects.get(name=ADMINISTRATOR))
     return password
 
 

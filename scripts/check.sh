@@ -1,0 +1,33 @@
+#!/bin/sh
+# All static checks; every one runs, the exit code tells whether all passed. `make check` starts it between a
+# PostgreSQL and a Redis of its own, since Django's checks load the settings and look at the migrations.
+set -u
+cd "$(dirname "$0")/.."
+bin=.venv/bin
+export DJANGO_SETTINGS_MODULE=ssm.settings SSM_HTTPS=true
+failed=""
+
+check() {
+    name=$1
+    shift
+    if output=$("$@" 2>&1); then
+        printf 'ok      %s\n' "$name"
+    else
+        printf 'FAILED  %s\n%s\n' "$name" "$output"
+        failed="$failed $name"
+    fi
+}
+
+check format "$bin/ruff" format --check .
+check lint "$bin/ruff" check .
+check types "$bin/mypy" .
+check imports "$bin/lint-imports"
+check django "$bin/python" manage.py check --deploy --fail-level WARNING
+check migrations "$bin/python" manage.py makemigrations --check --dry-run
+check templates "$bin/python" scripts/scan_templates.py
+check markup "$bin/djlint" --lint --quiet templates
+
+[ -z "$failed" ] || {
+    printf 'Failed:%s\n' "$failed"
+    exit 1
+}
