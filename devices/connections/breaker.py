@@ -69,7 +69,7 @@ class Breaker:
             return
         person = " This needs a person: it will not heal by itself." if isinstance(cause, NEEDS_PERSON) else ""
         raise CircuitOpen(
-            f"{name} is not tried for another {max(1, round(wait))} s, since the last try failed: {cause.message}{person}",
+            f"{name} is not tried for another {max(1, round(wait))} s, as the last try failed: {cause.message}{person}",
             fix=cause.fix,
             details={"retry_at": time.time() + wait, "failures": self.failures, "cause": cause.code},
         ) from cause

@@ -10,7 +10,29 @@ from devices.docker.routes import DIAL_STDIO, DIAL_STDIO_SUDO, STREAMLOCAL
 from devices.errors import DeviceError, PermissionDenied, SocketMissing
 from devices.rules.refusals import Cause
 from devices.rules.targets import ConnectionTarget
-from devices.ssh.session import SshSession, open_session
+from devices.ssh.session import (
+    SshSession,
+    check_host_key,
+    close_transport,
+    finish_session,
+    open_session,
+    start_transport,
+)
+from devices.ssh.sockets import Deadline, connect, resolve
+
+# The single steps are handed on for the connection test, which wants them one by one.
+__all__ = [
+    "Deadline",
+    "SshSession",
+    "attach_engine",
+    "check_host_key",
+    "close_transport",
+    "connect",
+    "finish_session",
+    "open_engine",
+    "resolve",
+    "start_transport",
+]
 
 AnyRoute = SocketRoute | ProgramRoute
 SUDO_CHECK_S = 10.0
@@ -80,13 +102,13 @@ class _Search:
     def conclusion(self) -> DeviceError:
         """One error for all the failures: what sudo said if it was allowed, else what the socket itself shows."""
         causes = [route.cause for route, _error in self.failures] + self._sudo_causes
-        for cause in (Cause.ENGINE_DOWN, Cause.NOT_A_SOCKET, *_SUDO_CAUSES):
+        for cause in (Cause.SOCKET_MISSING, Cause.NOT_A_SOCKET, Cause.ENGINE_DOWN, *_SUDO_CAUSES):
             if cause in causes:
                 return self._error_with(cause)
         # What the look at the socket found, unless forbidden forwarding is only half of the story.
         if Cause.FORWARDING in causes and Cause.PROGRAM_MISSING in causes:
             return error_for(Cause.PROGRAM_MISSING, self._target)
-        for wanted in (Cause.SOCKET_MISSING, Cause.PERMISSION, Cause.FORWARDING, Cause.NO_SESSIONS):
+        for wanted in (Cause.PERMISSION, Cause.FORWARDING, Cause.NO_SESSIONS):
             if wanted in causes:
                 return self._error_with(wanted)
         return self.failures[-1][1]

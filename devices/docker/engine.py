@@ -25,6 +25,7 @@ from devices.docker.versions import choose_api_version
 from devices.errors import ConnectionLost, DeviceError, EngineTimeout, NotDocker, engine_error
 from devices.rules.http import HttpError
 from devices.rules.targets import ConnectionTarget
+from devices.rules.texts import clean_text
 from devices.ssh.session import ChannelRefused, SshSession
 from devices.ssh.sockets import Deadline
 from devices.ssh.transport import ByteChannel
@@ -66,6 +67,15 @@ class Engine:
             raise
         self.version = answer
         self._owns_session = True
+
+    @property
+    def product(self) -> str:
+        """What the engine is, for people: ``Docker 28.5.2`` or ``Podman 4.3.1``."""
+        components = self.version.get("Components")
+        first = components[0] if isinstance(components, list) and components else {}
+        name = str(first.get("Name", "")) if isinstance(first, dict) else ""
+        kind = "Podman" if "podman" in name.lower() else "Docker"
+        return f"{kind} {clean_text(str(self.version.get('Version', '')), 40)}".rstrip()
 
     @property
     def is_open(self) -> bool:

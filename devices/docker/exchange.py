@@ -15,11 +15,11 @@ BODY_LIMIT = 64 * 1024 * 1024
 _SAFE = "/:@!$&'()*+,;=~-._%"
 
 
-class AnswerMissing(Exception):  # noqa: N818  (mapped to a DeviceError by the engine)
+class AnswerMissing(Exception):
     """The channel ended before a single byte of the answer: the request may be sent again if it is safe."""
 
 
-class AnswerCut(Exception):  # noqa: N818
+class AnswerCut(Exception):
     """The channel ended in the middle of the answer."""
 
 

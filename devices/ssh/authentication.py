@@ -119,6 +119,6 @@ def _fix(target: ConnectionTarget, tried: list[str], allowed: list[str]) -> str:
 def timed_out(target: ConnectionTarget, stage: str) -> ConnectionTimedOut:
     """The error for a server that accepts the connection and then does not go on."""
     return ConnectionTimedOut(
-        f"{target.label}: {target.address} port {target.port} accepted the connection, but {stage} did not come in time.",
+        f"{target.label}: {target.address} port {target.port} accepts connections, but {stage} did not come in time.",
         fix="Check that this port is an SSH server and that the host is not overloaded.",
     )

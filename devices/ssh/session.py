@@ -16,8 +16,7 @@ from devices.rules.targets import ConnectionTarget
 from devices.rules.texts import clean_text
 from devices.ssh.authentication import log_in, timed_out
 from devices.ssh.keys import public_key
-from devices.ssh.sockets import Deadline, ReadAheadSocket, connect
-from devices.ssh.sockets import resolve as resolve
+from devices.ssh.sockets import Deadline, ReadAheadSocket, connect, resolve
 from devices.ssh.transport import ByteChannel, Transport
 
 # The library logs what servers say, unbounded and as errors; we report each failure once, cleaned, by ourselves.
@@ -26,7 +25,7 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 OUTPUT_LIMIT = 64 * 1024
 
 
-class ChannelRefused(Exception):  # noqa: N818  (an event of the protocol, mapped to a DeviceError by callers)
+class ChannelRefused(Exception):
     """The server would not open a channel; its reason tells nothing (OpenSSH answers all causes with one code)."""
 
 
@@ -246,7 +245,7 @@ def _negotiation_error(target: ConnectionTarget, exc: BaseException, deadline: D
     if isinstance(exc, paramiko.IncompatiblePeer):
         return NotSsh(
             f"{target.label}: the SSH server on {where} has no algorithm in common with SSM.",
-            fix="Update the host's OpenSSH: it must offer an Ed25519, ECDSA or RSA (SHA-2) host key and AES in CTR or GCM mode.",
+            fix="Update the host's OpenSSH: it must offer an Ed25519, ECDSA or RSA (SHA-2) host key and AES-CTR or GCM.",
         )
     if deadline.is_over or "timed out" in text or isinstance(exc, TimeoutError):
         return timed_out(target, "its SSH greeting")
@@ -254,5 +253,5 @@ def _negotiation_error(target: ConnectionTarget, exc: BaseException, deadline: D
         return NotSsh(f"{target.label}: what answers on {where} is not an SSH server.", fix="Check the port.")
     return ConnectionLost(
         f"{target.label}: {where} closed the connection during the SSH greeting.",
-        fix="The server may limit log-ins that start at once (MaxStartups), ban this address (fail2ban), or not be SSH.",
+        fix="The server may limit log-ins that start at once (MaxStartups), ban this address, or not be SSH.",
     )

@@ -1,5 +1,6 @@
 """TCP to an SSH server: look-up and connect within a deadline, and a socket that reads far ahead."""
 
+import contextlib
 import errno
 import ipaddress
 import queue
@@ -195,8 +196,6 @@ class ReadAheadSocket:
     def close(self) -> None:
         """Close; a reader that waits in another thread ends now."""
         self._closed = True
-        try:
+        with contextlib.suppress(OSError):  # not connected any more
             self._raw.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # not connected any more
         self._raw.close()
