@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import paramiko
+from paramiko.ssh_exception import IncompatiblePeer
 
 from devices.errors import ConnectionLost, DeviceError, HostKeyChanged, HostKeyUnknown, NotSsh
 from devices.rules.host_keys import PinnedKey, Verdict, judge, wanted_algorithms
@@ -242,10 +243,10 @@ def close_transport(transport: Transport) -> None:
 def _negotiation_error(target: ConnectionTarget, exc: BaseException, deadline: Deadline) -> DeviceError:
     text = str(exc)
     where = f"{target.address} port {target.port}"
-    if isinstance(exc, paramiko.IncompatiblePeer):
+    if isinstance(exc, IncompatiblePeer):
         return NotSsh(
             f"{target.label}: the SSH server on {where} has no algorithm in common with SSM.",
-            fix="Update the host's OpenSSH: it must offer an Ed25519, ECDSA or RSA (SHA-2) host key and AES-CTR or GCM.",
+            fix="Update the host's OpenSSH: it must offer an Ed25519, ECDSA or RSA (SHA-2) host key and AES.",
         )
     if deadline.is_over or "timed out" in text or isinstance(exc, TimeoutError):
         return timed_out(target, "its SSH greeting")

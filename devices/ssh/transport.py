@@ -4,6 +4,7 @@ import collections
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import paramiko
@@ -115,6 +116,12 @@ class ByteChannel(paramiko.Channel):
         super().__init__(chanid)
         self.in_buffer = BytePipe()  # type: ignore[assignment]
 
+    # The library's own, which its type stubs leave out.
+    _event_pending: Callable[[], None]
+    _set_transport: Callable[[paramiko.Transport], None]
+    _set_window: Callable[[int, int], None]
+    _unlink: Callable[[], None]
+
     @property
     def is_fresh(self) -> bool:
         """True while open at both ends with nothing unread, so that a new request may be sent on it."""
@@ -123,6 +130,13 @@ class ByteChannel(paramiko.Channel):
 
 class Transport(paramiko.Transport):
     """A client transport with fast ciphers first, asked-for host key types, and channels of our own kind."""
+
+    # The library's own, which its type stubs leave out.
+    active: bool
+    _channels: Any
+    _next_channel: Callable[[], int]
+    _send_message: Callable[[Message], None]
+    _send_user_message: Callable[[Message], None]
 
     # AES-GCM needs no MAC and is one call in the crypto library: a fifth faster in all than the default's CTR mode.
     # CBC modes and SHA-1 or MD5 MACs are not offered.
