@@ -115,6 +115,23 @@ CHANNEL_LAYERS = {
 }
 
 CELERY_BROKER_URL = env_str("CELERY_BROKER_URL", REDIS_URL)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "global_keyprefix": "ssm-celery:"}
+# A lost message is noticed after seconds and sent again; one that comes twice is harmless: tasks look first.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+# A few ticks that look for due work, whatever the size of the fleet.
+CELERY_BEAT_SCHEDULE = {
+    "sweep-due-devices": {"task": "containers.dispatch_due_sweeps", "schedule": 10.0, "options": {"expires": 10}},
+    "settle-operations": {"task": "containers.settle_operations", "schedule": 5.0, "options": {"expires": 10}},
+    "expire-history": {"task": "containers.expire_history", "schedule": 3600.0, "options": {"expires": 3600}},
+}
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
