@@ -35,8 +35,8 @@ USAGE = """python -m tests.fleet VERB [--net NET] [--dir DIR] ...
   down [--keep] [--purge]                                        remove everything (--keep: host data stays;
                                                                  --purge: the package cache goes too)
 
-HOST is a number, a name or an engine. Defaults: $FLEET_NET or 76, $FLEET_DIR or /var/lib/ssm-fleet/NET,
-$FLEET_CACHE or /var/lib/ssm-fleet/cache."""
+HOST is a number, a name or an engine. NET is $FLEET_NET or 76, DIR $FLEET_HOME/NET, the package cache
+$FLEET_HOME/cache, and FLEET_HOME /var/lib/ssm-fleet."""
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -36,6 +36,10 @@ exec tini-static -- sleep infinity
 """
 
 
+# The root and working directory too: the machine itself may be a chroot, which a mount namespace knows nothing of.
+_ALL_NAMESPACES = ("-m", "-u", "-i", "-n", "-p", "--root", "--wd")
+
+
 class Body:
     """The namespaces of one host. Killing process 1 ends every process, mount and network of the host."""
 
@@ -103,7 +107,7 @@ class Body:
 
     def command(self, *words: str) -> tuple[str, ...]:
         """The command line that runs `words` as root inside the host."""
-        return ("nsenter", "-t", str(self.require_init()), "-m", "-u", "-i", "-n", "-p", *words)
+        return ("nsenter", "-t", str(self.require_init()), *_ALL_NAMESPACES, *words)
 
     def environment(self, extra: Sequence[tuple[str, str]] = ()) -> dict[str, str]:
         """Variables of root's processes inside the host."""

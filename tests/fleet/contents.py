@@ -83,11 +83,13 @@ def pull_images(host: EngineAccess, registry: str) -> None:
 
 
 def fill(host: EngineAccess, plans: tuple[ContainerPlan, ...]) -> None:
-    """Have the planned containers; what somebody stopped on purpose stays so."""
+    """Have the planned containers; what somebody stopped on purpose stays so.
+
+    What is done to them after their start comes last, so that they have run for a moment.
+    """
     states: dict[str, Any] = {name.lstrip("/"): item["State"] for item in host.containers() for name in item["Names"]}
-    for plan in plans:
-        if states.get(plan.name, "created") not in ("created", "configured"):
-            continue
+    fresh = [plan for plan in plans if states.get(plan.name, "created") in ("created", "configured")]
+    for plan in fresh:
         if plan.name not in states:
             host.run(
                 *(plan.name, plan.image),
@@ -98,7 +100,10 @@ def fill(host: EngineAccess, plans: tuple[ContainerPlan, ...]) -> None:
                 ports=plan.ports,
                 start=False,
             )
-        for act in plan.acts:
+        for act in plan.acts[:1]:
+            host.api("POST", f"/containers/{plan.name}/{act}")
+    for plan in fresh:
+        for act in plan.acts[1:]:
             host.api("POST", f"/containers/{plan.name}/{act}")
 
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import pytest
 
-from tests.fleet import TEST_NET, Fleet, FleetError, Host
+from tests.fleet import TEST_NET, Fleet, FleetError, Host, net_from_environment
 
 ENGINES = ("20", "26", "28", "podman")
 
@@ -43,6 +43,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(_TEST_TIMEOUT_S, func_only=True))
 
 
+def require_root() -> None:
+    """Skip with the reason unless we are root."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root on Linux: the hosts are made of namespaces (run the tests as root to include them)")
+
+
 @pytest.fixture(scope="session")
 def fleet() -> Iterator[Fleet]:
     """Four hosts (engines 20.10, 26 and 28, podman 4) with their usual containers, and a registry.
@@ -50,9 +56,8 @@ def fleet() -> Iterator[Fleet]:
     The last worker that used it takes it down. Without root the test is skipped with the reason; anything else that
     is missing fails the test.
     """
-    if os.geteuid() != 0:
-        pytest.skip("needs root on Linux: the hosts are made of namespaces (run the tests as root to include them)")
-    fleet = Fleet(int(os.environ.get("FLEET_NET", TEST_NET)))
+    require_root()
+    fleet = Fleet(net_from_environment(TEST_NET))
     users = Path(f"/run/lock/ssm-fleet-{fleet.layout.net}.users")
     with users.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)

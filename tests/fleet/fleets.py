@@ -21,7 +21,7 @@ from tests.fleet.errors import FleetError
 from tests.fleet.host_files import Secrets
 from tests.fleet.hosts import Host
 from tests.fleet.inventory import HostEntry, Inventory
-from tests.fleet.layout import HOME, make_layout
+from tests.fleet.layout import home, make_layout
 from tests.fleet.network import Network
 from tests.fleet.packages import BASE, ENGINES, PackageCache, require_directory, require_machine
 from tests.fleet.processes import end_process, is_init, is_marked, marked
@@ -43,11 +43,10 @@ class Fleet:
         self,
         net: int | None = None,
         directory: str | Path | None = None,
-        cache: str | Path | None = None,
         *,
         emit: Callable[[str], None] = announce,
     ) -> None:
-        self.layout = make_layout(net, directory, cache)
+        self.layout = make_layout(net, directory)
         self.packages = PackageCache(self.layout)
         self.network = Network(self.layout, self.packages)
         self.registry = Registry(self.layout, self.packages, self.network)
@@ -222,11 +221,11 @@ class Fleet:
         _remove(self.layout.directory / ".fleet")
         with contextlib.suppress(OSError):  # holds something that is not ours
             self.layout.directory.rmdir()
-        others = [path for path in HOME.glob("*/.fleet") if path.parent != self.layout.directory]
-        if purge and not (others and self.layout.cache == HOME / "cache"):
+        others = [path for path in home().glob("*/.fleet") if path.parent != self.layout.directory]
+        if purge and not others:
             _remove(self.layout.cache)
         with contextlib.suppress(OSError):
-            HOME.rmdir()
+            home().rmdir()
 
     # -- inside
 

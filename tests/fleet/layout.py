@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.fleet.errors import FleetError
 
-HOME = Path("/var/lib/ssm-fleet")
+_DEFAULT_HOME = "/var/lib/ssm-fleet"
 REGISTRY_PORT = 5000
 MARK = "FLEET_MARK"
 
@@ -80,26 +80,31 @@ class Layout:
         return f"{self.directory}:{what}"
 
 
-def make_layout(net: int | None = None, directory: str | Path | None = None, cache: str | Path | None = None) -> Layout:
-    """Layout from arguments, else from FLEET_NET, FLEET_DIR and FLEET_CACHE, else the defaults.
+def home() -> Path:
+    """Parent of all fleets and of the package cache that they share: FLEET_HOME, else /var/lib/ssm-fleet."""
+    return Path(os.environ.get("FLEET_HOME") or _DEFAULT_HOME).resolve()
+
+
+def make_layout(net: int | None = None, directory: str | Path | None = None) -> Layout:
+    """Layout of fleet `net` (default FLEET_NET), in `directory` (default one below `home()`).
 
     Raises FleetError for a number outside 1 to 254 and for a directory that must not be used: `down` deletes
     below it, and characters with a meaning for overlay mounts would break the hosts.
     """
-    number = net if net is not None else _number_from_environment()
+    number = net if net is not None else net_from_environment()
     if not 1 <= number <= 254:
         raise FleetError(f"net {number}: give a number from 1 to 254 (the fleet uses 10.77.<net>.0/24)")
-    place = Path(directory or os.environ.get("FLEET_DIR") or HOME / str(number)).resolve()
-    store = Path(cache or os.environ.get("FLEET_CACHE") or HOME / "cache").resolve()
+    place, store = Path(directory or home() / str(number)).resolve(), home() / "cache"
     for path in (place, store):
         text = str(path)
         if text in _FORBIDDEN or text.startswith(_FORBIDDEN_BELOW) or re.search(r"[\s,:\\]", text):
-            raise FleetError(f"{text}: not usable as a fleet directory; give an own, empty one such as {HOME}/{number}")
+            raise FleetError(f"{text}: not usable as a fleet directory; give an own, empty one")
     return Layout(net=number, directory=place, cache=store)
 
 
-def _number_from_environment() -> int:
-    text = os.environ.get("FLEET_NET", str(DEVELOPER_NET))
+def net_from_environment(default: int = DEVELOPER_NET) -> int:
+    """The fleet number of FLEET_NET, else `default`."""
+    text = os.environ.get("FLEET_NET") or str(default)
     if not text.isdigit():
         raise FleetError(f"FLEET_NET={text}: give a number from 1 to 254")
     return int(text)

@@ -66,7 +66,7 @@ def require_directory(directory: Path) -> None:
     kind = run("stat", "-f", "-c", "%T", directory).stdout.strip()
     if kind.startswith("overlay"):
         raise FleetError(
-            f"{directory} is on an overlay file system, as in a container: set FLEET_DIR to one on a volume or tmpfs"
+            f"{directory} is on an overlay file system, as in a container: set FLEET_HOME to one on a volume or tmpfs"
         )
 
 
