@@ -1,3 +1,3 @@
 """Fixtures of all tests."""
 
-pytest_plugins = ["tests.fleet.fixtures"]
+pytest_plugins = ["tests.fleet.fixtures", "tests.people"]

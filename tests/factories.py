@@ -1,0 +1,96 @@
+"""Minimal valid rows, one factory per model."""
+
+import hashlib
+
+import factory
+from factory.django import DjangoModelFactory
+
+from containers.models import Container, Event, Operation
+from devices.models import Credential, Device, HostKey, now
+
+
+class CredentialFactory(DjangoModelFactory[Credential]):
+    class Meta:
+        model = Credential
+
+    name = factory.Sequence(lambda number: f"credential-{number}")
+    username = "op"
+    password = "not-a-real-password"
+
+
+class DeviceFactory(DjangoModelFactory[Device]):
+    class Meta:
+        model = Device
+
+    name = factory.Sequence(lambda number: f"host-{number}")
+    address = factory.Sequence(lambda number: f"192.0.2.{number % 254 + 1}")
+    credential = factory.SubFactory(CredentialFactory)
+
+    class Params:
+        online = factory.Trait(
+            state="online",
+            last_seen_at=factory.LazyFunction(now),
+            channel_kind="streamlocal",
+            engine_product="docker",
+            engine_version="28.5.2",
+            api_version="1.51",
+            last_sweep_at=factory.LazyFunction(now),
+        )
+        unreachable = factory.Trait(
+            state="unreachable",
+            state_code="timed_out",
+            state_message="It did not answer within 10 seconds.",
+            state_fix="Check the cable.",
+            last_seen_at=factory.LazyFunction(now),
+        )
+
+
+class HostKeyFactory(DjangoModelFactory[HostKey]):
+    class Meta:
+        model = HostKey
+
+    device = factory.SubFactory(DeviceFactory)
+    key_type = "ssh-ed25519"
+    key_base64 = "AAAAC3NzaC1lZDI1NTE5AAAAIFB3pRzXJq0sO0GJ0m0nH0bq7q9r3n1mYx8W2Vd5uQ2L"
+    fingerprint = "SHA256:2nQyq1r0o8yYl7M4c1v0cXbQp3mVtq8Qx0m8m1e5n2k"
+
+
+class ContainerFactory(DjangoModelFactory[Container]):
+    class Meta:
+        model = Container
+
+    device = factory.SubFactory(DeviceFactory, online=True)
+    name = factory.Sequence(lambda number: f"container-{number}")
+    engine_id = factory.LazyAttribute(lambda made: hashlib.sha256(made.name.encode()).hexdigest())
+    image_reference = "demo/web:1.0.0"
+    registry = "docker.io"
+    repository = "demo/web"
+    tag = "1.0.0"
+    state = "running"
+    started_at = factory.LazyFunction(now)
+
+
+class OperationFactory(DjangoModelFactory[Operation]):
+    class Meta:
+        model = Operation
+
+    kind = "restart"
+    container = factory.SubFactory(ContainerFactory)
+    device = factory.SelfAttribute("container.device")
+    device_name = factory.SelfAttribute("device.name")
+    engine_id = factory.SelfAttribute("container.engine_id")
+    target_name = factory.SelfAttribute("container.name")
+
+
+class EventFactory(DjangoModelFactory[Event]):
+    class Meta:
+        model = Event
+
+    container = factory.SubFactory(ContainerFactory)
+    device = factory.SelfAttribute("container.device")
+    kind = "container"
+    action = "start"
+    actor_id = factory.SelfAttribute("container.engine_id")
+    actor_name = factory.SelfAttribute("container.name")
+    time = factory.LazyFunction(now)
+    time_ns = factory.Sequence(lambda number: 1_700_000_000_000_000_000 + number)
