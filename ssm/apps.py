@@ -1,6 +1,6 @@
 """Start of the wiring app: roles exist after every migration."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
 
 
@@ -14,4 +14,5 @@ class SsmConfig(AppConfig):
         # Models cannot be imported before all apps are loaded.
         from ssm.lib.roles import ensure_roles
 
-        post_migrate.connect(ensure_roles, sender=self, dispatch_uid="ssm.ensure_roles")
+        # Sent for apps with models only, in order: after the last of ours, the permissions of all exist.
+        post_migrate.connect(ensure_roles, sender=apps.get_app_config("containers"), dispatch_uid="ssm.ensure_roles")

@@ -48,7 +48,6 @@ INSTALLED_APPS = [
     "devices",
     "registries",
     "containers",
-    # Last, so that its post_migrate hook finds the permissions of all others.
     "ssm.apps.SsmConfig",
 ]
 
