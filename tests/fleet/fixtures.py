@@ -6,7 +6,6 @@ the workers of pytest-xdist too. FLEET_KEEP=1 leaves the fleet up for the next r
 """
 
 import contextlib
-import fcntl
 import itertools
 import os
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Protocol
 import pytest
 
 from tests.fleet import TEST_NET, Fleet, FleetError, Host, net_from_environment
+from tests.fleet.locks import hold_lock, try_lock
 
 ENGINES = ("20", "26", "28", "podman")
 
@@ -49,6 +49,11 @@ def require_root() -> None:
         pytest.skip("needs root on Linux: the hosts are made of namespaces (run the tests as root to include them)")
 
 
+def users_lock(net: int) -> Path:
+    """The file whose lock the users of a fleet share; it lies outside the fleet, as `down` removes that."""
+    return Path(f"/run/lock/ssm-fleet-{net}.users")
+
+
 @pytest.fixture(scope="session")
 def fleet() -> Iterator[Fleet]:
     """Four hosts (engines 20.10, 26 and 28, podman 4) with their usual containers, and a registry.
@@ -58,20 +63,19 @@ def fleet() -> Iterator[Fleet]:
     """
     require_root()
     fleet = Fleet(net_from_environment(TEST_NET))
-    users = Path(f"/run/lock/ssm-fleet-{fleet.layout.net}.users")
-    with users.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
+    users = users_lock(fleet.layout.net)
+    with hold_lock(users, shared=True):
         try:
             fleet.up(ENGINES)
         except FleetError as error:
             pytest.fail(f"the fleet did not come up: {error}", pytrace=False)
         yield fleet
-        fcntl.flock(lock, fcntl.LOCK_UN)
-        if os.environ.get("FLEET_KEEP", "") not in ("", "0"):
-            return
-        with contextlib.suppress(BlockingIOError):  # another worker still uses it
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if os.environ.get("FLEET_KEEP", "") not in ("", "0"):
+        return
+    with try_lock(users) as is_last:
+        if is_last:
             fleet.down()
+            users.unlink()
 
 
 @pytest.fixture
@@ -90,8 +94,7 @@ def lease_host(fleet: Fleet) -> Iterator[LeaseHost]:
                 known, held_exclusive = leased[host.number]
                 assert held_exclusive or not exclusive, f"{host.name} is already leased as shared"
                 return known
-            lock = stack.enter_context((host.directory / "lease").open("a"))
-            fcntl.flock(lock, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            stack.enter_context(hold_lock(host.directory / "lease", shared=not exclusive))
             if exclusive:
                 fleet.restore(host)
             stack.callback(_give_back, fleet, host, exclusive=exclusive)

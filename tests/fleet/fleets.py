@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import contextlib
-import fcntl
 import functools
 import json
 import os
@@ -22,6 +21,7 @@ from tests.fleet.host_files import Secrets
 from tests.fleet.hosts import Host
 from tests.fleet.inventory import HostEntry, Inventory
 from tests.fleet.layout import home, make_layout
+from tests.fleet.locks import hold_lock
 from tests.fleet.network import Network
 from tests.fleet.packages import BASE, ENGINES, PackageCache, require_directory, require_machine
 from tests.fleet.processes import end_process, is_init, is_marked, marked
@@ -243,7 +243,7 @@ class Fleet:
             place.mkdir(parents=True, exist_ok=True)
             if any(place.iterdir()) and not (place / ".fleet").exists():
                 raise FleetError(f"{place} holds other things: give an empty or new directory")
-            with _locked(place / ".fleet"):
+            with hold_lock(place / ".fleet"):
                 self._depth = 1
                 try:
                     yield
@@ -280,19 +280,6 @@ class Fleet:
             }
             write_file(self.layout.directory / "state.json", json.dumps(notes), 0o600)
         return Secrets(password=notes["password"], password_hash=notes["hash"], public_key=notes["public_key"])
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock on a file that `down` removes: who waited for the removed file starts over on a new one."""
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
-                    yield
-                    return
 
 
 def _remove(path: Path) -> None:

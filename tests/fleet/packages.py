@@ -4,17 +4,15 @@ Reads the archive that the machine's own apt uses, through private lists, so tha
 The cache is shared by all fleets of the machine; a file lock lets one fetch at a time.
 """
 
-import fcntl
 import functools
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tests.fleet.errors import FleetError
 from tests.fleet.layout import MARK, Layout
+from tests.fleet.locks import hold_lock
 from tests.fleet.shell import SYSTEM_PATH, announce, read_file, run, write_file
 
 # The Debian release that carries each generation of the Docker Engine.
@@ -89,7 +87,7 @@ class PackageCache:
         """Have `what` (`base`, `podman`, `20`, `26`, `28`) unpacked; downloads only when it is not there yet."""
         if self.usr(what).is_dir():
             return
-        with self._locked():
+        with hold_lock(self.directory / ".lock"):
             if self.usr(what).is_dir():
                 return
             release = ENGINE_RELEASES.get(what, _release())
@@ -127,13 +125,6 @@ class PackageCache:
         if what:
             variables[MARK] = self._layout.mark(what)
         return variables
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
 
 class _PrivateApt:

@@ -1,6 +1,5 @@
 """A fleet comes up, can be hurt and healed, and leaves nothing behind."""
 
-import fcntl
 import signal
 import subprocess
 import sys
@@ -11,7 +10,8 @@ import pytest
 
 from tests.fleet import SELF_TEST_NET, Fleet, FleetError
 from tests.fleet.cgroups import group_exists
-from tests.fleet.fixtures import require_root
+from tests.fleet.fixtures import require_root, users_lock
+from tests.fleet.locks import hold_lock
 from tests.fleet.processes import marked
 from tests.fleet.shell import wait_until
 
@@ -24,13 +24,14 @@ pytestmark = pytest.mark.fleet
 def bare_fleet() -> Iterator[Fleet]:
     """A fleet that is not up, of a number of its own; one test of the machine at a time."""
     require_root()
-    with Path(f"/run/lock/ssm-fleet-{SELF_TEST_NET}.users").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    users = users_lock(SELF_TEST_NET)
+    with hold_lock(users):
         fleet = Fleet(SELF_TEST_NET)
         fleet.down()
         fleet.prepare(["20"])
         yield fleet
         fleet.down()
+        users.unlink()
 
 
 def _traces(fleet: Fleet) -> list[str]:
