@@ -5,7 +5,12 @@ Every variable is documented in docs/configuration.md; a test compares the two.
 
 from pathlib import Path
 
+import django_stubs_ext
+
 from ssm.lib.env import env_bool, env_database, env_fernet_keys, env_int, env_list, env_redis_url, env_secret, env_str
+
+# Lets class statements name what they are generic in (ModelForm[Device]); mypy reads it, Django would not.
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env_str("SSM_DATA_DIR", str(BASE_DIR / ".data")))

@@ -1,0 +1,57 @@
+"""Inventory and activity in the Django admin: to look at. Hosts and operations write them, nobody edits them."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from containers.models import Container, Event, Operation
+
+
+class LookOnlyAdmin(admin.ModelAdmin[Any]):
+    """Rows that cannot be added, changed or deleted by hand."""
+
+    def has_add_permission(self, _request: HttpRequest) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        """Never; whoever has the view permission may look."""
+        return False
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        """Never by hand: they expire, or go with their device."""
+        return False
+
+
+@admin.register(Container)
+class ContainerAdmin(LookOnlyAdmin):
+    """Containers of all devices; environment variables are shown on the container's page, by permission."""
+
+    list_display = ("name", "device", "state", "health", "image_reference", "changed_at", "removed_at")
+    list_filter = ("state", "health", "device")
+    list_select_related = ("device",)
+    search_fields = ("name", "display_name", "image_reference", "engine_id")
+    exclude = ("environment",)
+
+
+@admin.register(Operation)
+class OperationAdmin(LookOnlyAdmin):
+    """What was done."""
+
+    list_display = ("created_at", "kind", "target_name", "device_name", "state", "requested_by_name", "error_message")
+    list_filter = ("state", "kind")
+    search_fields = ("target_name", "device_name", "requested_by_name")
+    date_hierarchy = "created_at"
+
+
+@admin.register(Event)
+class EventAdmin(LookOnlyAdmin):
+    """What happened on the hosts."""
+
+    list_display = ("time", "device", "kind", "action", "actor_name")
+    list_filter = ("kind", "device")
+    list_select_related = ("device",)
+    search_fields = ("actor_name", "actor_id", "action")
+    date_hierarchy = "time"
+    show_full_result_count = False
