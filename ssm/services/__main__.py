@@ -11,7 +11,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from ssm.services.binaries import find_postgres, find_redis
 from ssm.services.embedded import start_embedded_servers
 from ssm.services.environment import is_given, load_user_environment, prepare_environment
 from ssm.services.errors import BinaryMissing
-from ssm.services.layout import Layout, find_layout
+from ssm.services.layout import Layout, find_layout, temporary_layout
 from ssm.services.locks import hold_lock
 from ssm.services.output import Output
 from ssm.services.postgres import stored_major
@@ -123,15 +122,6 @@ def _print_missing() -> int:
             print("embedded")
             break
     return 0
-
-
-@contextmanager
-def temporary_layout() -> Iterator[Layout]:
-    """A layout below the system's temporary directory, removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="ssm-services-", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o711)  # as root, the servers' account passes through
-        # Its own "checkout" as well, so that the developer's .env is not read.
-        yield find_layout(Path(name), project=Path(name))
 
 
 @contextmanager

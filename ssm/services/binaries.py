@@ -27,7 +27,7 @@ class Binaries:
 
     directory: Path
     major: int
-    package: str = ""  # the Python package that brought them; "" for the machine's own
+    package: Path | None = None  # folder of the Python package that brought them; None: the machine's own
 
     def __getitem__(self, program: str) -> str:
         return str(self.directory / program)
@@ -65,14 +65,14 @@ def find_redis() -> Binaries:
 def postgres_installations() -> Iterator[Binaries]:
     """The machine's installations, newest first, then those of the Python package; or SSM_POSTGRES_BIN alone."""
     if chosen := _chosen_folder("SSM_POSTGRES_BIN"):
-        yield from _usable([chosen], "postgres", "")
+        yield from _usable([chosen], "postgres", None)
         return
     # Debian, the distribution of PostgreSQL's own project on RPM systems, then anything on PATH.
     folders = [*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/usr").glob("pgsql-*/bin")]
     folders += _folder_on_path("postgres")
     root = _package_directory(POSTGRES_PACKAGE)
     packaged = list(root.glob("pginstall*/bin")) if root else []
-    for candidates, package in ((folders, ""), (packaged, POSTGRES_PACKAGE)):
+    for candidates, package in ((folders, None), (packaged, root)):
         for binaries in _usable(candidates, "postgres", package):
             if binaries.major >= OLDEST_POSTGRES and Path(binaries["initdb"]).exists():
                 yield binaries
@@ -81,14 +81,14 @@ def postgres_installations() -> Iterator[Binaries]:
 def redis_installations() -> Iterator[Binaries]:
     """The machine's redis-server, then that of the Python package; or SSM_REDIS_BIN alone."""
     if chosen := _chosen_folder("SSM_REDIS_BIN"):
-        yield from _usable([chosen], "redis-server", "")
+        yield from _usable([chosen], "redis-server", None)
         return
-    yield from _usable(_folder_on_path("redis-server"), "redis-server", "")
+    yield from _usable(_folder_on_path("redis-server"), "redis-server", None)
     root = _package_directory(REDIS_PACKAGE)
-    yield from _usable([root / "bin"] if root else [], "redis-server", REDIS_PACKAGE)
+    yield from _usable([root / "bin"] if root else [], "redis-server", root)
 
 
-def _usable(folders: list[Path], server: str, package: str) -> list[Binaries]:
+def _usable(folders: list[Path], server: str, package: Path | None) -> list[Binaries]:
     """Those folders whose server runs on this machine, newest version first."""
     versions = {folder: _major_version(folder / server) for folder in folders}
     found = [Binaries(folder, major, package) for folder, major in versions.items() if major]
@@ -101,32 +101,22 @@ def within_reach(binaries: Binaries, layout: Layout) -> Binaries:
     An environment below /root is closed to every other account, so the package's programs are copied next to
     the data once per version (about 40 MB for PostgreSQL). Opening /root instead would expose all of it.
     """
-    if layout.account is None or not binaries.package or is_reachable(binaries.directory):
-        return binaries
-    source = _package_directory(binaries.package)
-    if source is None:
+    source = binaries.package
+    if layout.account is None or source is None or is_reachable(binaries.directory):
         return binaries
     inner = binaries.directory.relative_to(source)  # such as pginstall18/bin
-    target = layout.servers / "programs" / f"{binaries.package}-{_package_version(binaries.package)}"
-    copied = target / binaries.package / inner
-    if not copied.exists():
-        partial = target.with_name(f"{target.name}.{binaries.major}.partial")
+    target = layout.servers / "programs" / f"{source.name}-{_package_version(source.name)}"
+    # The wheel's shared libraries are found relative to the programs: package/../package.libs.
+    for tree in (source / inner.parts[0], source.with_name(f"{source.name}.libs")):
+        final = target / tree.relative_to(source.parent)
+        if not tree.exists() or final.exists():
+            continue
+        partial = final.with_name(f"{final.name}.partial")
         with disk_errors(target):
             shutil.rmtree(partial, ignore_errors=True)
-            tree = inner.parts[0]
-            shutil.copytree(source / tree, partial / binaries.package / tree, symlinks=True)
-            # The wheel's shared libraries are found relative to the programs: package/../package.libs.
-            libraries = source.with_name(f"{source.name}.libs")
-            if libraries.is_dir():
-                shutil.copytree(libraries, partial / libraries.name, symlinks=True)
-            # Another major version of the same package may be there already.
-            for item in (partial / binaries.package / tree, partial / libraries.name):
-                final = target / item.relative_to(partial)
-                final.parent.mkdir(parents=True, exist_ok=True)
-                if item.exists() and not final.exists():
-                    item.rename(final)
-            shutil.rmtree(partial, ignore_errors=True)
-    return Binaries(copied, binaries.major, binaries.package)
+            shutil.copytree(tree, partial, symlinks=True)
+            partial.rename(final)
+    return Binaries(target / source.name / inner, binaries.major)
 
 
 def _chosen_folder(variable: str) -> Path | None:

@@ -7,6 +7,7 @@ import pwd
 import shutil
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -136,6 +137,15 @@ def _create_account(name: str) -> pwd.struct_passwd:
             f"PostgreSQL refuses to run as root, and the system user {name} could not be created: {reason}.",
             fix="Set SSM_SERVICE_ACCOUNT to an ordinary user, or run this as one.",
         ) from exc
+
+
+@contextmanager
+def temporary_layout() -> Iterator[Layout]:
+    """A layout below the system's temporary directory, removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="ssm-services-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o711)  # as root, the servers' account passes through
+        # Its own "checkout" as well, so that the developer's .env is not read.
+        yield find_layout(Path(name), project=Path(name))
 
 
 @contextmanager

@@ -2,13 +2,12 @@
 
 import fcntl
 import os
-from typing import IO
 
 from ssm.services.errors import AlreadyRunning
 from ssm.services.layout import Layout, disk_errors, make_directories
 
-# The kernel drops a lock when its holder dies, however it dies; so the files stay open until then.
-_held: dict[str, IO[str]] = {}
+# Descriptors, open until we end: the kernel drops a lock when its holder dies, however it dies.
+_held: dict[str, int] = {}
 
 
 def hold_lock(layout: Layout) -> None:
@@ -21,19 +20,17 @@ def hold_lock(layout: Layout) -> None:
         return
     make_directories(layout)
     with disk_errors(layout.lock_file):
-        file = layout.lock_file.open("a+")
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
-        file.seek(0)
-        process = file.read(20).strip()
-        file.close()
+        process = os.read(descriptor, 20).decode(errors="replace").strip()
+        os.close(descriptor)
         raise AlreadyRunning(
             f"SSM already runs in {layout.data}" + (f" (process {process})." if process.isdigit() else "."),
             fix="Use that one, or end it with Ctrl-C there first.",
         ) from exc
     with disk_errors(layout.lock_file):
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-    _held[path] = file
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    _held[path] = descriptor
