@@ -1,5 +1,17 @@
 """URLs of containers and of what happens to them."""
 
-from django.urls import URLPattern
+from django.urls import include, path
 
-urlpatterns: list[URLPattern] = []
+from containers.views import fleet, operations, pages
+
+container_urlpatterns = [
+    path("", fleet.fleet, name="list"),
+    path("<uuid:pk>/", pages.overview, name="detail"),
+    path("<uuid:pk>/inspect/", pages.inspect, name="inspect"),
+    path("<uuid:pk>/events/", pages.events, name="events"),
+    path("<uuid:pk>/operations/", operations.operations, name="operations"),
+]
+urlpatterns = [
+    path("containers/", include((container_urlpatterns, "containers"))),
+    path("activity/", operations.activity, name="activity"),
+]

@@ -1,6 +1,18 @@
 """URLs of devices."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from devices import views
 
 app_name = "devices"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", views.device_list, name="list"),
+    path("add/", views.add, name="add"),
+    path("test/", views.test, name="test"),
+    path("<uuid:pk>/", views.detail, name="detail"),
+    path("<uuid:pk>/edit/", views.edit, name="edit"),
+    path("<uuid:pk>/delete/", views.delete, name="delete"),
+    path("<uuid:pk>/retry/", views.retry, name="retry"),
+    path("<uuid:pk>/sweep/", views.sweep, name="sweep"),
+    path("<uuid:pk>/host-key/", views.accept_host_key, name="host-key"),
+]

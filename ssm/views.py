@@ -1,12 +1,29 @@
-"""Pages that belong to no app: liveness and readiness for supervisors and proxies."""
+"""Pages that belong to no app: home, the search of Ctrl+K, liveness and readiness for supervisors and proxies."""
+
+from typing import Any, Final
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.cache import cache
 from django.db import connection
+from django.db.models import Q
 from django.db.utils import Error as DatabaseError
-from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_safe
 from redis.exceptions import RedisError
+
+from containers.counts import fleet_counts
+from containers.filters import RECENT
+from containers.models import Container, Operation
+from devices.models import Device, now
+from ssm.lib.access import allowed
+from ssm.lib.roles import can_administer, can_view
+from ssm.lib.tables import text_of
+
+# Longer lists of what needs somebody end in a link to the filtered table.
+_FIRST: Final = 10
+_FOUND: Final = 8
 
 
 @login_not_required
@@ -32,13 +49,64 @@ def readyz(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("ready\n", content_type="text/plain")
 
 
-@require_safe
+@require_GET
+@allowed(can_view)
 def home(request: HttpRequest) -> HttpResponse:
-    """What needs action first, then the counts."""
-    return HttpResponse("home")
+    """What needs somebody, then how many of what."""
+    user = request.user
+    failed = Operation.objects.visible_to(user).filter(state__in=["failed", "lost"], created_at__gte=now() - RECENT)
+    looked_at = Container.objects.visible_to(user).needing_action().for_page().order_by("-changed_at", "pk")
+    context = {
+        "counts": fleet_counts(user),
+        "devices": Device.objects.visible_to(user)
+        .filter(state=Device.State.UNREACHABLE)
+        .order_by("-state_since")[:_FIRST],
+        "containers": looked_at[:_FIRST],
+        "operations": failed.select_related("device")[:_FIRST],
+    }
+    return render(request, "home/index.html", context)
 
 
-@require_safe
-def search(request: HttpRequest) -> HttpResponse:
-    """Answers of the command palette."""
-    return HttpResponse("search")
+@require_GET
+@allowed(can_view)
+def search(request: HttpRequest) -> JsonResponse:
+    """Devices, containers and pages whose name holds ``q``, for the palette: eight of each at most."""
+    q = text_of(request.GET, "q")
+    devices = Device.objects.visible_to(request.user).filter(Q(name__icontains=q) | Q(address__icontains=q))
+    named = Q(name__icontains=q) | Q(display_name__icontains=q) | Q(image_reference__icontains=q)
+    containers = Container.objects.visible_to(request.user).present().filter(named).select_related("device")
+    groups = [
+        {"title": "Pages", "items": [page for page in _pages(request) if q.lower() in page["title"].lower()]},
+        {
+            "title": "Containers",
+            "items": [
+                _item(row.title, row.device.name, row.get_absolute_url(), "box")
+                for row in containers.only("name", "display_name", "device__name").order_by("name", "pk")[:_FOUND]
+            ],
+        },
+        {
+            "title": "Devices",
+            "items": [
+                _item(row.name, row.address, row.get_absolute_url(), "server")
+                for row in devices.order_by("name")[:_FOUND]
+            ],
+        },
+    ]
+    return JsonResponse({"groups": groups[1:] + groups[:1] if q else groups})
+
+
+def _item(title: str, detail: str, url: str, icon: str) -> dict[str, str]:
+    return {"title": title, "detail": detail, "url": url, "icon": icon}
+
+
+def _pages(request: HttpRequest) -> list[dict[str, Any]]:
+    pages = [
+        _item("Home", "", reverse("home"), "house"),
+        _item("Devices", "", reverse("devices:list"), "server"),
+        _item("Containers", "", reverse("containers:list"), "box"),
+        _item("Containers that need attention", "", reverse("containers:list") + "?state=attention", "triangle-alert"),
+        _item("Activity", "", reverse("activity"), "activity"),
+    ]
+    if can_administer(request.user):
+        pages.append(_item("Add a device", "", reverse("devices:add"), "plus"))
+    return pages

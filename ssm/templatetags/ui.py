@@ -1,17 +1,16 @@
-"""Template tags of the design system: icons, states, sizes, times, ports. No queries."""
+"""Template tags of the design system: icons, states, sizes, times, links. No queries."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from django import template
+from django.forms import BoundField, PasswordInput, Select
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-
-from containers.rules.actions import Action, actions_for
 
 if TYPE_CHECKING:
     from containers.models import Container, Operation
@@ -41,15 +40,6 @@ class Sign:
     icon: str
     word: str
     title: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PortLink:
-    """A port of a container: ``text`` to show, ``url`` empty where nothing outside the host can reach it."""
-
-    text: str
-    url: str
-    title: str
 
 
 # ---- icons and states --------------------------------------------------------------------------------------
@@ -102,6 +92,8 @@ def _exited(code: int | None, *, oom_killed: bool) -> Sign:
     if not code:
         return Sign("idle", "circle", "exited")
     signal = _SIGNALS.get(code)
+    if code in (130, 143):  # it was asked to end, and did
+        return Sign("idle", "circle", f"exited {code} ({signal})")
     return Sign("bad", "circle-x", f"exited {code} ({signal})" if signal else f"exited {code}")
 
 
@@ -148,54 +140,6 @@ def state(thing: Any, look: str = "") -> SafeString:
 def doing(kind: str) -> str:
     """The word for an operation under way: ``stop`` becomes ``stopping``."""
     return _DOING.get(kind, kind)
-
-
-@register.simple_tag
-def actions(container: "Container") -> tuple[Action, ...]:
-    """What may be done to a container now, with its name in the words: nothing while something is being done to it,
-    while its device is out of reach, or once it is gone."""
-    if container.removed_at or container.active_operation is not None or not container.device.is_online:
-        return ()
-    return tuple(worded(action, container) for action in actions_for(container.state))
-
-
-def worded(action: Action, container: "Container") -> Action:
-    """The action with the names of this container and its device in its question and warning."""
-    words = {"name": container.title, "device": container.device.name}
-    return replace(action, question=action.question.format(**words), warning=action.warning.format(**words))
-
-
-# What an image is about, told from its name; the first word found wins.
-_ICON_WORDS: Final = (
-    (
-        ("postgres", "mysql", "mariadb", "mongo", "redis", "valkey", "sqlite", "influx", "database", "clickhouse"),
-        "database",
-    ),
-    (("nginx", "traefik", "caddy", "haproxy", "apache", "httpd", "proxy", "envoy"), "network"),
-    (("grafana", "prometheus", "exporter", "metrics", "kuma", "netdata", "chart"), "chart-line"),
-    (("rabbitmq", "nats", "kafka", "mosquitto", "queue"), "inbox"),
-    (("vault", "keycloak", "authelia", "authentik", "shield", "lock"), "shield-check"),
-    (("minio", "backup", "restic", "nextcloud", "storage", "registry", "harddisk", "nas"), "hard-drive"),
-    (("jellyfin", "plex", "sonarr", "radarr", "movie", "television"), "clapperboard"),
-    (("mail", "postfix", "dovecot", "smtp"), "mail"),
-    (("home-assistant", "homeassistant", "zigbee", "esphome", "home"), "house"),
-    (("gitea", "gitlab", "forgejo", "jenkins", "runner", "git"), "git-branch"),
-    (("worker", "celery", "cron", "cog"), "cog"),
-    (("wordpress", "ghost", "web", "site"), "globe"),
-    (("alpine", "debian", "ubuntu", "busybox", "console", "bash"), "square-terminal"),
-)
-_DEFAULT_DISPLAY_ICON: Final = "mdi:docker"
-
-
-@register.filter
-def container_icon(container: "Container") -> str:
-    """The sprite's icon for a container: what its label asks for where we have a like one, else by its image's name."""
-    asked = "" if container.display_icon == _DEFAULT_DISPLAY_ICON else container.display_icon.lower()
-    for text in (asked, container.repository.lower() or container.image_reference.lower()):
-        for words, name in _ICON_WORDS:
-            if text and any(word in text for word in words):
-                return name
-    return "box"
 
 
 # ---- sizes and times ---------------------------------------------------------------------------------------
@@ -297,49 +241,39 @@ def short_id(value: str) -> str:
 
 
 @register.filter
-def image_name(reference: str) -> str:
-    """An image reference for narrow places: no default registry, digests and bare ids shortened."""
-    if reference.startswith("sha256:"):
-        return short_id(reference)
-    name, at, digest = reference.partition("@sha256:")
-    name = name.removeprefix("docker.io/").removeprefix("library/")
-    return f"{name}@{digest[:7]}" if at and ":" not in name.rpartition("/")[2] else name
+def host_key_file(key_type: str) -> str:
+    """The middle of OpenSSH's file name for a host key of a type: ``/etc/ssh/ssh_host_<this>_key.pub``."""
+    return "ecdsa" if key_type.startswith("ecdsa") else key_type.removeprefix("ssh-")
 
 
-@register.simple_tag
-def port_links(container: "Container", limit: int = 100) -> list[PortLink]:
-    """The published ports first, as links to the device, then the ones that are only exposed; doubles dropped."""
-    published: dict[tuple[int, str], PortLink] = {}
-    exposed: dict[tuple[int, str], PortLink] = {}
-    for port in container.ports:
-        inner, protocol = port.get("container_port"), port.get("protocol") or "tcp"
-        outer = port.get("host_port")
-        if outer:
-            link = _published(container.device.address, port.get("host_ip") or "", int(outer), inner, protocol)
-            published.setdefault((int(outer), protocol), link)
-        elif inner:
-            text = f"{inner}" if protocol == "tcp" else f"{inner}/{protocol}"
-            exposed[(int(inner), protocol)] = PortLink(text, "", f"{inner}/{protocol}, not published")
-    return [*(published[key] for key in sorted(published)), *(exposed[key] for key in sorted(exposed))][:limit]
-
-
-def _published(address: str, host_ip: str, outer: int, inner: Any, protocol: str) -> PortLink:
-    everywhere = host_ip in ("", "0.0.0.0", "::", "[::]")  # noqa: S104  (compared, not bound)
-    host = address if everywhere else host_ip
-    host = f"[{host}]" if ":" in host else host
-    suffix = "" if protocol == "tcp" else f"/{protocol}"
-    title = f"{host}:{outer} → {inner}/{protocol}"
-    local = host_ip.startswith("127.") or host_ip in ("::1", "[::1]")
-    if protocol != "tcp" or local:
-        return PortLink(f"{outer}→{inner}{suffix}", "", title + (", on the device itself only" if local else ""))
-    scheme = "https" if 443 in (outer, inner) or 8443 in (outer, inner) else "http"
-    return PortLink(f"{outer}→{inner}", f"{scheme}://{host}:{outer}/", title)
+@register.filter
+def entry(mapping: Mapping[str, Any], key: str) -> Any:
+    """The value under a key; None without it."""
+    return mapping.get(key)
 
 
 @register.filter
 def rest_count(items: Iterable[Any], shown: int) -> int:
     """How many of the items are left out when only ``shown`` are."""
     return max(0, len(list(items)) - shown)
+
+
+# ---- forms -------------------------------------------------------------------------------------------------
+
+
+@register.simple_tag
+def control(field: BoundField, hint: str = "") -> SafeString:
+    """A form's control with the design system's class, tied to its error and its hint for screen readers."""
+    kind = "form-select" if isinstance(field.field.widget, Select) else "form-control"
+    described = [f"{field.id_for_label}_error"] if field.errors else []
+    if field.help_text or hint:
+        described.append(f"{field.id_for_label}_helptext")
+    attributes: dict[str, Any] = {"class": f"{kind} is-invalid" if field.errors else kind}
+    if described:
+        attributes["aria-describedby"] = " ".join(described)
+    if isinstance(field.field.widget, PasswordInput):
+        attributes["autocomplete"] = "new-password"
+    return field.as_widget(attrs=attributes)
 
 
 # ---- query strings -----------------------------------------------------------------------------------------

@@ -8,4 +8,5 @@ import "./confirm.js";
 import "./filters.js";
 import "./keyboard.js";
 import "./palette.js";
+import "./reveal.js";
 import "./live.js";

@@ -3,7 +3,12 @@
 document.addEventListener("htmx:configRequest", (event) => {
   const form = event.detail.elt.closest?.("form[data-filters]");
   if (!form || event.detail.elt !== form) return;
-  const { parameters } = event.detail;
+  const { parameters, triggeringEvent } = event.detail;
+  // Leaving the search field is a "change" too, but nothing that was not asked for while typing.
+  if (triggeringEvent?.type === "change" && triggeringEvent.target.type === "search") {
+    event.preventDefault();
+    return;
+  }
   for (const name of Object.keys(parameters)) if (parameters[name] === "") delete parameters[name];
   const sort = new URLSearchParams(location.search).get("sort");
   if (sort) parameters.sort = sort;

@@ -1,5 +1,7 @@
 // The page's one socket (htmx-ext-ws on [data-live-socket]): tells the server what the page shows, says how fresh the
 // page is, and reads the page again when it may have missed something.
+import { toast } from "./toast.js";
+
 const socket = document.querySelector("[data-live-socket]");
 const indicator = document.querySelector("[data-live-indicator]");
 const HEARTBEAT_MS = 25_000;
@@ -50,7 +52,10 @@ if (socket) {
   });
   addEventListener("online", () => wrapper?.reconnect());
   socket.addEventListener("htmx:wsAfterMessage", settleChanges);
-  document.addEventListener("htmx:afterSettle", watch);
+  document.addEventListener("htmx:afterSettle", () => {
+    watch();
+    tellOwn();
+  });
 }
 
 // ---- rows that appeared or vanished: read the changed part of the page again --------------------------------
@@ -88,6 +93,7 @@ document.addEventListener("click", (event) => {
 });
 
 function settleChanges() {
+  tellOwn();
   const now = document.getElementById("live-signal")?.dataset.refresh;
   if (now !== signal) {
     signal = now;
@@ -97,6 +103,20 @@ function settleChanges() {
   for (const pill of document.querySelectorAll("[data-pill]")) {
     const count = Number(counts[pill.dataset.pill] || 0);
     pill.textContent = count || "";
+  }
+}
+
+// ---- how the user's own operations ended (rows in the hidden #own-operations) -------------------------------
+
+const told = new Set();
+
+function tellOwn() {
+  for (const row of document.querySelectorAll("#own-operations [data-operation]")) {
+    const { operation: state, operationTitle: title, operationError: error } = row.dataset;
+    if (!["succeeded", "failed", "lost"].includes(state) || told.has(row.id)) continue;
+    told.add(row.id);
+    if (state === "succeeded") toast(`${title}: done.`);
+    else toast(`${title}: ${state}. ${error}`.trim(), "bad");
   }
 }
 

@@ -59,6 +59,14 @@ document.addEventListener("htmx:responseError", (event) => {
   else toast(xhr.getResponseHeader("X-Error") || refusal(xhr.status), "bad");
 });
 
+// The session has ended: the log-in page must not land inside a table.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (new URL(event.detail.xhr.responseURL, location.href).pathname === "/login/") {
+    event.detail.shouldSwap = false;
+    location.reload();
+  }
+});
+
 function refusal(status) {
   if (status === 403) return "You may not do this, or the page is too old: reload it and try again.";
   if (status === 404) return "This is no longer there: reload the page.";

@@ -1,0 +1,214 @@
+"""The filters of the fleet table and of the Activity page, as their addresses hold them."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Self
+
+from django.db.models import Count, Q
+from django.http import QueryDict
+
+from containers.models import Operation
+from containers.querysets import FAILED, UNHEALTHY, ContainerQuerySet, OperationQuerySet
+from devices.models import now
+from ssm.lib.tables import Chip, Choice, chips, choice_of, order_by, sort_of, text_of
+
+# The lists of devices, projects and people above a table end here; the search field reaches the rest.
+LONGEST_LIST: Final = 300
+
+STATES: Final = (
+    Choice("attention", "Needs attention"),
+    Choice("running", "Running"),
+    Choice("restarting", "Restarting"),
+    Choice("paused", "Paused"),
+    Choice("failed", "Exited with an error"),
+    Choice("exited", "Exited"),
+    Choice("dead", "Dead"),
+    Choice("created", "Created"),
+)
+HEALTHS: Final = (
+    Choice("healthy", "Healthy"),
+    Choice("unhealthy", "Unhealthy"),
+    Choice("starting", "Starting"),
+    Choice("none", "No health check"),
+)
+GROUPINGS: Final = (Choice("device", "By device"), Choice("project", "By project"))
+_SORTS: Final[dict[str, tuple[str, ...]]] = {
+    "name": ("name", "device__name"),
+    "state": ("state", "health", "name", "device__name"),
+    "device": ("device__name", "name"),
+    "project": ("compose_project", "name", "device__name"),
+    "since": ("-started_at", "name", "device__name"),
+}
+
+
+def id_of(query: QueryDict, name: str) -> str:
+    """A parameter if it is a UUID, else nothing."""
+    try:
+        return str(uuid.UUID(query.get(name, "")))
+    except ValueError:
+        return ""
+
+
+def _words(choices: tuple[Choice, ...], value: str) -> str:
+    return next((choice.text for choice in choices if choice.value == value), "")
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFilter:
+    """What the fleet table shows; empty fields filter nothing. ``device`` is an id, ``group`` a label of devices."""
+
+    q: str
+    state: str
+    health: str
+    device: str
+    group: str
+    project: str
+    by: str
+    sort: str
+
+    @classmethod
+    def read(cls, query: QueryDict) -> Self:
+        """From an address; unknown values are left out. No queries."""
+        return cls(
+            q=text_of(query, "q"),
+            state=choice_of(query, "state", (choice.value for choice in STATES)),
+            health=choice_of(query, "health", (choice.value for choice in HEALTHS)),
+            device=id_of(query, "device"),
+            group=text_of(query, "group"),
+            project=text_of(query, "project"),
+            by=choice_of(query, "by", (choice.value for choice in GROUPINGS)),
+            sort=sort_of(query, _SORTS, "name"),
+        )
+
+    def select(self, containers: ContainerQuerySet) -> ContainerQuerySet:
+        """The containers that pass, unsorted."""
+        if self.q:
+            found = Q(name__icontains=self.q) | Q(display_name__icontains=self.q) | Q(image_reference__icontains=self.q)
+            found |= Q(device__name__icontains=self.q) | Q(compose_project__icontains=self.q)
+            found |= Q(engine_id__startswith=self.q.lower())
+            containers = containers.filter(found)
+        if self.state == "attention":
+            containers = containers.needing_action()
+        elif self.state == "failed":
+            containers = containers.filter(FAILED)
+        elif self.state:
+            containers = containers.filter(state=self.state)
+        if self.health == "unhealthy":
+            containers = containers.filter(UNHEALTHY)
+        elif self.health:
+            containers = containers.filter(state="running", health=self.health)
+        if self.device:
+            containers = containers.filter(device=self.device)
+        if self.group:
+            containers = containers.filter(device__groups__contains=[self.group])
+        if self.project:
+            containers = containers.filter(compose_project=self.project)
+        return containers
+
+    def order(self, containers: ContainerQuerySet) -> ContainerQuerySet:
+        """Sorted, groups first; the id last, so that equal rows never swap pages."""
+        first = {"device": ["device__name", "device"], "project": ["compose_project"]}.get(self.by, [])
+        return containers.order_by(*first, *order_by(self.sort, _SORTS), "pk")
+
+    def chips(self, query: QueryDict, device_name: str) -> list[Chip]:
+        """The active filters, each removable."""
+        active = [
+            ("q", "Search", self.q),
+            ("state", "State", _words(STATES, self.state)),
+            ("health", "Health", _words(HEALTHS, self.health)),
+            ("device", "Device", device_name if self.device else ""),
+            ("group", "Group", self.group),
+            ("project", "Project", self.project),
+        ]
+        return chips(query, active)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCount:
+    """How many of a group's containers run, of how many."""
+
+    running: int
+    total: int
+
+
+def group_counts(containers: ContainerQuerySet, by: str, keys: set[str]) -> dict[str, GroupCount]:
+    """Counts of the groups with these keys (device ids or project names) among the given containers. One query."""
+    column = "device" if by == "device" else "compose_project"
+    rows = (
+        containers.filter(**{f"{column}__in": keys})
+        .order_by()
+        .values_list(column)
+        .annotate(running=Count("pk", filter=Q(state="running")), total=Count("pk"))
+    )
+    return {str(key): GroupCount(running, total) for key, running, total in rows}
+
+
+OPERATION_STATES: Final = (
+    Choice("active", "Under way"),
+    Choice("succeeded", "Done"),
+    Choice("failed", "Failed or lost"),
+)
+OPERATION_KINDS: Final = tuple(Choice(kind.value, kind.label.capitalize()) for kind in Operation.Kind)
+RECENT: Final = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityFilter:
+    """What the Activity page shows; empty fields filter nothing."""
+
+    q: str
+    state: str
+    kind: str
+    device: str
+    person: str
+    operation: str
+    since: str
+
+    @classmethod
+    def read(cls, query: QueryDict) -> Self:
+        """From an address; unknown values are left out. No queries."""
+        return cls(
+            q=text_of(query, "q"),
+            state=choice_of(query, "state", (choice.value for choice in OPERATION_STATES)),
+            kind=choice_of(query, "kind", Operation.Kind.values),
+            device=id_of(query, "device"),
+            person=text_of(query, "person"),
+            operation=id_of(query, "operation"),
+            since=choice_of(query, "since", ["day"]),
+        )
+
+    def select(self, operations: OperationQuerySet) -> OperationQuerySet:
+        """The operations that pass, newest first."""
+        if self.q:
+            operations = operations.filter(Q(target_name__icontains=self.q) | Q(device_name__icontains=self.q))
+        if self.state == "active":
+            operations = operations.active()
+        elif self.state == "failed":
+            operations = operations.filter(state__in=["failed", "lost"])
+        elif self.state:
+            operations = operations.filter(state=self.state)
+        if self.kind:
+            operations = operations.filter(kind=self.kind)
+        if self.device:
+            operations = operations.filter(device=self.device)
+        if self.person:
+            operations = operations.filter(requested_by_name=self.person)
+        if self.operation:
+            operations = operations.filter(pk=self.operation)
+        if self.since:
+            operations = operations.filter(created_at__gte=now() - RECENT)
+        return operations.order_by("-created_at", "-pk")
+
+    def chips(self, query: QueryDict, device_name: str) -> list[Chip]:
+        """The active filters, each removable."""
+        active = [
+            ("q", "Search", self.q),
+            ("state", "State", _words(OPERATION_STATES, self.state)),
+            ("kind", "Act", _words(OPERATION_KINDS, self.kind)),
+            ("device", "Device", device_name if self.device else ""),
+            ("person", "By", self.person),
+            ("operation", "Operation", self.operation[:8]),
+            ("since", "Since", "the last 24 hours" if self.since else ""),
+        ]
+        return chips(query, active)

@@ -1,0 +1,202 @@
+"""Template tags about containers: what may be done, ports, images, events, inspect answers. No queries."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from django import template
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from containers.rules.actions import Action, actions_for
+
+if TYPE_CHECKING:
+    from containers.models import Container, Event
+
+register = template.Library()
+
+
+@dataclass(frozen=True, slots=True)
+class PortLink:
+    """A port of a container: ``text`` to show, ``url`` empty where nothing outside the host can reach it."""
+
+    text: str
+    url: str
+    title: str
+
+
+# ---- what may be done --------------------------------------------------------------------------------------
+
+
+@register.simple_tag
+def actions(container: "Container") -> tuple[Action, ...]:
+    """What may be done to a container now, with its name in the words: nothing while something is being done to it,
+    while its device is out of reach, or once it is gone."""
+    if container.removed_at or container.active_operation is not None or not container.device.is_online:
+        return ()
+    return tuple(worded(action, container) for action in actions_for(container.state))
+
+
+@register.filter
+def worded(action: Action, container: "Container") -> Action:
+    """The action with the names of this container and its device in its question and warning."""
+    words = {"name": container.title, "device": container.device.name}
+    return replace(action, question=action.question.format(**words), warning=action.warning.format(**words))
+
+
+# What an image is about, told from its name; the first word found wins.
+_ICON_WORDS: Final = (
+    (
+        ("postgres", "mysql", "mariadb", "mongo", "redis", "valkey", "sqlite", "influx", "database", "clickhouse"),
+        "database",
+    ),
+    (("nginx", "traefik", "caddy", "haproxy", "apache", "httpd", "proxy", "envoy"), "network"),
+    (("grafana", "prometheus", "exporter", "metrics", "kuma", "netdata", "chart"), "chart-line"),
+    (("rabbitmq", "nats", "kafka", "mosquitto", "queue"), "inbox"),
+    (("vault", "keycloak", "authelia", "authentik", "shield", "lock"), "shield-check"),
+    (("minio", "backup", "restic", "nextcloud", "storage", "registry", "harddisk", "nas"), "hard-drive"),
+    (("jellyfin", "plex", "sonarr", "radarr", "movie", "television"), "clapperboard"),
+    (("mail", "postfix", "dovecot", "smtp"), "mail"),
+    (("home-assistant", "homeassistant", "zigbee", "esphome", "home"), "house"),
+    (("gitea", "gitlab", "forgejo", "jenkins", "runner", "git"), "git-branch"),
+    (("worker", "celery", "cron", "cog"), "cog"),
+    (("wordpress", "ghost", "web", "site"), "globe"),
+    (("alpine", "debian", "ubuntu", "busybox", "console", "bash"), "square-terminal"),
+)
+_DEFAULT_DISPLAY_ICON: Final = "mdi:docker"
+
+
+@register.filter
+def container_icon(container: "Container") -> str:
+    """The sprite's icon for a container: what its label asks for where we have a like one, else by its image's name."""
+    asked = "" if container.display_icon == _DEFAULT_DISPLAY_ICON else container.display_icon.lower()
+    for text in (asked, container.repository.lower() or container.image_reference.lower()):
+        for words, name in _ICON_WORDS:
+            if text and any(word in text for word in words):
+                return name
+    return "box"
+
+
+# ---- names and addresses -----------------------------------------------------------------------------------
+
+
+@register.filter
+def image_name(reference: str) -> str:
+    """An image reference for narrow places: no default registry, digests and bare ids shortened."""
+    if reference.startswith("sha256:"):
+        return reference.removeprefix("sha256:")[:12]
+    name, at, digest = reference.partition("@sha256:")
+    name = name.removeprefix("docker.io/").removeprefix("library/")
+    return f"{name}@{digest[:7]}" if at and ":" not in name.rpartition("/")[2] else name
+
+
+@register.simple_tag
+def port_links(container: "Container", limit: int = 100) -> list[PortLink]:
+    """The published ports first, as links to the device, then the ones that are only exposed; doubles dropped."""
+    published: dict[tuple[int, str], PortLink] = {}
+    exposed: dict[tuple[int, str], PortLink] = {}
+    for port in container.ports:
+        inner, protocol = port.get("container_port"), port.get("protocol") or "tcp"
+        outer = port.get("host_port")
+        if outer:
+            link = _published(container.device.address, port.get("host_ip") or "", int(outer), inner, protocol)
+            published.setdefault((int(outer), protocol), link)
+        elif inner:
+            text = f"{inner}" if protocol == "tcp" else f"{inner}/{protocol}"
+            exposed[(int(inner), protocol)] = PortLink(text, "", f"{inner}/{protocol}, not published")
+    return [*(published[key] for key in sorted(published)), *(exposed[key] for key in sorted(exposed))][:limit]
+
+
+def _published(address: str, host_ip: str, outer: int, inner: Any, protocol: str) -> PortLink:
+    everywhere = host_ip in ("", "0.0.0.0", "::", "[::]")  # noqa: S104  (compared, not bound)
+    host = address if everywhere else host_ip
+    host = f"[{host}]" if ":" in host else host
+    suffix = "" if protocol == "tcp" else f"/{protocol}"
+    title = f"{host}:{outer} → {inner}/{protocol}"
+    local = host_ip.startswith("127.") or host_ip in ("::1", "[::1]")
+    if protocol != "tcp" or local:
+        return PortLink(f"{outer}→{inner}{suffix}", "", title + (", on the device itself only" if local else ""))
+    scheme = "https" if 443 in (outer, inner) or 8443 in (outer, inner) else "http"
+    return PortLink(f"{outer}→{inner}", f"{scheme}://{host}:{outer}/", title)
+
+
+# ---- inspect answers and events ----------------------------------------------------------------------------
+
+# An answer with more entries than this is shown as text only up to here; the raw view has all.
+_MOST_NODES: Final = 5000
+_OPEN_AT_FIRST: Final = frozenset({"", "State", "Config", "HostConfig", "NetworkSettings"})
+
+
+@register.filter
+def json_text(value: Any) -> str:
+    """JSON, indented; escaped by the template like any text."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+@register.filter
+def json_tree(value: Any) -> SafeString:
+    """Nested ``<details>`` of a JSON value, every key and text escaped."""
+    return _tree(value, [_MOST_NODES])
+
+
+def _tree(value: Any, budget: list[int]) -> SafeString:
+    items = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
+    shown = items[: max(0, budget[0])]
+    budget[0] -= len(shown)
+    lines = format_html_join("", "{}", ((_line(key, item, budget),) for key, item in shown))
+    if len(shown) < len(items):
+        lines += format_html('<div class="json__line muted">… {} more</div>', len(items) - len(shown))
+    return lines
+
+
+def _line(key: Any, item: Any, budget: list[int]) -> SafeString:
+    if not isinstance(item, dict | list) or not item:
+        kind = "empty" if item in ({}, [], "", None) else type(item).__name__
+        text = json.dumps(item, ensure_ascii=False)
+        return format_html(
+            '<div class="json__line"><span class="json__key">{}</span> <span class="json__{}">{}</span></div>',
+            key,
+            kind,
+            text,
+        )
+    size = f"{len(item)} " + ("entries" if len(item) != 1 else "entry")
+    opened = " open" if str(key) in _OPEN_AT_FIRST else ""
+    return format_html(
+        '<details class="json__node"{}><summary><span class="json__key">{}</span> <small>{}</small></summary>'
+        '<div class="json__inner">{}</div></details>',
+        opened,
+        key,
+        size,
+        _tree(item, budget),
+    )
+
+
+_EVENT_ICONS: Final = (
+    ("start", "play"),
+    ("unpause", "play"),
+    ("pause", "pause"),
+    ("die", "circle-x"),
+    ("kill", "zap"),
+    ("oom", "circle-alert"),
+    ("stop", "square"),
+    ("restart", "rotate-cw"),
+    ("create", "plus"),
+    ("destroy", "trash-2"),
+    ("health_status", "heart-pulse"),
+    ("exec", "square-terminal"),
+    ("rename", "pencil"),
+)
+
+
+@register.filter
+def event_icon(event: "Event") -> str:
+    """The sprite's icon for what happened."""
+    return next((name for word, name in _EVENT_ICONS if event.action.startswith(word)), "circle")
+
+
+@register.filter
+def event_details(event: "Event") -> list[tuple[str, str]]:
+    """What of an event's attributes tells something that the page does not say anyway: at most six, cut short."""
+    wanted = ("exitCode", "signal", "execDuration", "oldName", "image")
+    found = [(name, str(event.attributes[name])[:120]) for name in wanted if event.attributes.get(name)]
+    return found[:6]

@@ -1,0 +1,213 @@
+"""Pages of devices."""
+
+import uuid
+from typing import Any, Final
+
+from asgiref.sync import sync_to_async
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_htmx.http import HttpResponseClientRedirect
+
+from devices.connection_tests import stream, untried_steps
+from devices.forms import ConnectionTestForm, DeviceForm
+from devices.models import Device
+from devices.querysets import DeviceQuerySet
+from devices.rules.host_keys import HostKeyError, PinnedKey, parse_host_key
+from devices.rules.targets import ConnectionTarget
+from devices.services import connection_target, replace_host_keys, request_attempt_now
+from ssm.lib.access import allowed
+from ssm.lib.htmx import is_partial, render_page
+from ssm.lib.jobs import enqueue
+from ssm.lib.roles import can_administer, can_view
+from ssm.lib.tables import Choice, chips, choice_of, order_by, page_of, sort_of, text_of
+
+STATES: Final = tuple(Choice(state.value, state.label.capitalize()) for state in Device.State)
+_SORTS: Final[dict[str, tuple[str, ...]]] = {
+    "name": ("name",),
+    "state": ("state", "name"),
+    "engine": ("engine_version", "name"),
+    "containers": ("-container_count", "name"),
+    "cpus": ("-cpus", "name"),
+    "memory": ("-memory_bytes", "name"),
+    "seen": ("-last_seen_at", "name"),
+}
+_LATEST: Final = 8
+_CONTAINERS_SHOWN: Final = 50
+
+
+def find_device(request: HttpRequest, pk: uuid.UUID) -> Device:
+    """The device if it exists and the user may see it, else 404."""
+    return get_object_or_404(Device.objects.visible_to(request.user).select_related("credential"), pk=pk)
+
+
+@require_GET
+@allowed(can_view)
+def device_list(request: HttpRequest) -> HttpResponse:
+    """One page of the devices that pass the filters."""
+    query = request.GET
+    q, group = text_of(query, "q"), text_of(query, "group")
+    state = choice_of(query, "state", Device.State.values)
+    sort = sort_of(query, _SORTS, "name")
+    visible = Device.objects.visible_to(request.user)
+    devices = _select(visible, q, state, group).with_counts().order_by(*order_by(sort, _SORTS), "pk")
+    groups = {
+        name for names in visible.exclude(groups=[]).values_list("groups", flat=True).distinct() for name in names
+    }
+    state_words = dict(Device.State.choices).get(state, "")
+    context = {
+        "page": page_of(request, devices),
+        "q": q,
+        "state": state,
+        "group": group,
+        "sort": sort,
+        "states": STATES,
+        "groups": [Choice(name, name) for name in sorted(groups)],
+        "chips": chips(query, [("q", "Search", q), ("state", "State", state_words), ("group", "Group", group)]),
+    }
+    return render_page(request, "devices/list.html", "devices/partials/results.html", context)
+
+
+def _select(devices: DeviceQuerySet, q: str, state: str, group: str) -> DeviceQuerySet:
+    if q:
+        devices = devices.filter(Q(name__icontains=q) | Q(address__icontains=q) | Q(operating_system__icontains=q))
+    if state:
+        devices = devices.filter(state=state)
+    if group:
+        devices = devices.filter(groups__contains=[group])
+    return devices
+
+
+@require_GET
+@allowed(can_view)
+def detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """One device: connection, engine, host keys, containers, what happened and what was done."""
+    device = find_device(request, pk)
+    containers = device.containers.visible_to(request.user).present().for_page().order_by("name", "pk")
+    context = {
+        "device": device,
+        "containers": containers[:_CONTAINERS_SHOWN],
+        "container_count": containers.count(),
+        "host_keys": device.host_keys.select_related("accepted_by"),
+        "events": device.events.visible_to(request.user)[:_LATEST],
+        "operations": device.operations.visible_to(request.user)[:_LATEST],
+        "steps": untried_steps(),
+    }
+    return render(request, "devices/detail.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@allowed(can_administer)
+def add(request: HttpRequest) -> HttpResponse:
+    """The form of a new device."""
+    form = DeviceForm(request.POST or None, request.FILES or None, user=request.user)
+    return _edit(request, form, {"steps": untried_steps()})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@allowed(can_administer)
+def edit(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """The form of an existing device."""
+    device = find_device(request, pk)
+    form = DeviceForm(request.POST or None, request.FILES or None, instance=device, user=request.user)
+    return _edit(request, form, {"device": device, "device_name": device.name, "steps": untried_steps()})
+
+
+def _edit(request: HttpRequest, form: DeviceForm, context: dict[str, Any]) -> HttpResponse:
+    if request.method == "POST" and form.is_valid():
+        device = form.store()
+        messages.success(request, f"{device.name} is saved.")
+        url = device.get_absolute_url()
+        return HttpResponseClientRedirect(url) if is_partial(request) else redirect(url)
+    status = 422 if form.is_bound else 200
+    context["form"] = form
+    return render_page(request, "devices/form.html", "devices/partials/form.html", context, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@allowed(can_administer)
+def delete(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Ask for the device's name, then delete it with all that is known of its containers."""
+    device = find_device(request, pk)
+    if request.method == "POST" and request.POST.get("confirmation") == device.name:
+        device.delete()
+        messages.success(request, f"{device.name} is deleted. Nothing was changed on the server itself.")
+        return redirect("devices:list")
+    context = {"device": device, "container_count": device.containers.visible_to(request.user).present().count()}
+    status = 422 if request.method == "POST" and request.POST.get("confirmation") else 200
+    return render(request, "devices/confirm_delete.html", context, status=status)
+
+
+@require_POST
+@allowed(can_administer)
+def retry(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Try an unreachable device now instead of at its next turn."""
+    device = find_device(request, pk)
+    request_attempt_now(device)
+    messages.success(request, f"{device.name} is tried now.")
+    return redirect(device)
+
+
+@require_POST
+@allowed(can_administer)
+def sweep(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Have the device's inventory read in full now."""
+    device = find_device(request, pk)
+    enqueue("containers.sweep_device", str(device.pk))
+    messages.success(request, f"{device.name} is being swept.")
+    return redirect(device)
+
+
+@require_POST
+@allowed(can_administer)
+def accept_host_key(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Trust the host key that a test showed, in place of all older ones, and try the device at once."""
+    device = find_device(request, pk)
+    try:
+        key = parse_host_key(f"{request.POST.get('host_key_type', '')} {request.POST.get('host_key_base64', '')}")
+    except HostKeyError:
+        return HttpResponse("This is no host key.\n", status=400, content_type="text/plain")
+    replace_host_keys(device, key, request.user)
+    request_attempt_now(device)
+    messages.success(request, f"The host key {key.fingerprint} of {device.name} is trusted from now on.")
+    return redirect(device)
+
+
+@require_POST
+async def test(request: HttpRequest) -> HttpResponseBase:
+    """Test a connection while the browser looks on: of the form's fields, or of a stored device (``device``)."""
+    prepared = await sync_to_async(_prepare_test)(request)
+    if isinstance(prepared, DeviceForm):
+        return render(request, "devices/partials/test_errors.html", {"form": prepared}, status=422)
+    response = StreamingHttpResponse(stream(*prepared), content_type="application/x-ndjson")
+    response.headers["Cache-Control"] = "no-store"
+    # A proxy that gathers the answer would show all steps at the end.
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+def _prepare_test(request: HttpRequest) -> tuple[ConnectionTarget, PinnedKey | None] | DeviceForm:
+    """Target and accepted key; the form when it is not valid. Only administrators; 404 for an unknown device."""
+    if not can_administer(request.user):
+        raise PermissionDenied
+    device = None
+    if request.POST.get("device"):
+        try:
+            device = find_device(request, uuid.UUID(request.POST["device"]))
+        except ValueError as exc:
+            raise Http404 from exc
+    if device is not None and "address" not in request.POST:
+        return connection_target(device), _typed_host_key(request)
+    form = ConnectionTestForm(request.POST, request.FILES, instance=device, user=request.user)
+    return (form.target(), form.host_key) if form.is_valid() else form
+
+
+def _typed_host_key(request: HttpRequest) -> PinnedKey | None:
+    try:
+        return parse_host_key(f"{request.POST.get('host_key_type', '')} {request.POST.get('host_key_base64', '')}")
+    except HostKeyError:
+        return None

@@ -1,0 +1,71 @@
+"""What every table page shares: sort order, pages and removable filter chips, all read from the address."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest, QueryDict
+
+PAGE_SIZE: Final = 50
+QUERY_LENGTH: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One active filter: its name, its value in words, and the query string without it."""
+
+    name: str
+    text: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An entry of a filter's list."""
+
+    value: str
+    text: str
+
+
+def text_of(query: QueryDict, name: str) -> str:
+    """A parameter as trimmed text of bounded length, without the zero bytes that PostgreSQL refuses."""
+    return query.get(name, "").replace("\x00", "").strip()[:QUERY_LENGTH]
+
+
+def choice_of(query: QueryDict, name: str, allowed: Iterable[str]) -> str:
+    """A parameter if it is one of the allowed values, else nothing."""
+    value = query.get(name, "")
+    return value if value in set(allowed) else ""
+
+
+def sort_of(query: QueryDict, fields: Iterable[str], default: str) -> str:
+    """The asked order (``name`` or ``-name``) if the table has that column, else the default."""
+    value = query.get("sort", "")
+    return value if value.removeprefix("-") in set(fields) else default
+
+
+def order_by(sort: str, columns: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Model fields for an order; with ``-`` in front every one is turned round."""
+    fields = columns[sort.removeprefix("-")]
+    if not sort.startswith("-"):
+        return list(fields)
+    return [field[1:] if field.startswith("-") else f"-{field}" for field in fields]
+
+
+def chips(query: QueryDict, active: Iterable[tuple[str, str, str]]) -> list[Chip]:
+    """Chips from (parameter, name, value in words); ones without a value are left out."""
+    found = []
+    for parameter, name, text in active:
+        if text:
+            rest = query.copy()
+            rest.pop(parameter, None)
+            rest.pop("page", None)
+            found.append(Chip(name, text, f"?{rest.urlencode()}"))
+    return found
+
+
+def page_of(request: HttpRequest, rows: QuerySet[Any]) -> Page[Any]:
+    """The asked page of 50 rows, the nearest one when there is no such page. Two queries when iterated."""
+    return Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
