@@ -3,7 +3,9 @@
 from django.urls import URLPattern, path
 
 from containers.consumers.live import LiveConsumer
+from containers.consumers.logs import LogConsumer
 
 websocket_urlpatterns: list[URLPattern] = [
     path("ws/live/", LiveConsumer.as_asgi()),
+    path("ws/containers/<uuid:container_id>/logs/", LogConsumer.as_asgi()),
 ]

@@ -8,7 +8,7 @@ one by one.
 """
 
 import re
-from bisect import bisect_left
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -94,7 +94,7 @@ class Resumer:
             if self.is_done:
                 new += lines[index:]
                 break
-            stamp = line[1 : max(line.find(b" "), 1)]
+            stamp = _stamp_of(line)
             found = self._find(stamp)
             if self.matched is None:
                 self.matched = found == 0
@@ -116,14 +116,17 @@ class Resumer:
 class EdgeFinder:
     """Finds, in a page of older records, where the records begin that are held already.
 
-    ``edge`` are the stamps of the oldest held records, in order. Keeps the last ``count`` records before them.
+    ``edge`` are the stamps of the oldest held records, in order. Keeps the last ``count`` records before them, and
+    no more than about ``size`` bytes (``is_cut`` tells that there were more).
     """
 
-    def __init__(self, edge: Sequence[bytes], count: int) -> None:
+    def __init__(self, edge: Sequence[bytes], count: int, size: int) -> None:
         self._edge = list(edge)
         self._count = count
-        self._lines: list[bytes] = []
-        self._stamps: list[bytes] = []
+        self._size = size
+        self._lines: deque[bytes] = deque()
+        self._held = 0
+        self._recent: deque[bytes] = deque(maxlen=len(self._edge))
         self.is_found = False
         self.is_cut = False
 
@@ -133,31 +136,33 @@ class EdgeFinder:
         lines.pop()
         for line in lines:
             self._lines.append(line)
-            self._stamps.append(line[1 : max(line.find(b" "), 1)])
-            if self._stamps[-len(self._edge) :] == self._edge:
+            self._held += len(line) + 1
+            self._recent.append(_stamp_of(line))
+            if self._recent[-1] == self._edge[-1] and list(self._recent) == self._edge:
                 self.is_found = True
-                del self._lines[-len(self._edge) :]
+                for _ in self._edge:
+                    self._lines.pop()
                 break
-        keep = self._count + len(self._edge)
-        if len(self._lines) > 2 * keep:
-            self._forget(keep)
+            self._trim(self._count + len(self._edge))
         return self.is_found
 
     def records(self) -> list[bytes]:
         """The last ``count`` records before the edge, without newlines.
 
-        When the edge was not found (the log was rotated meanwhile) only what is older than all of it.
+        None when the edge was not found: the log was rotated meanwhile, and what is older went with it.
         """
-        lines = self._lines
         if not self.is_found:
-            oldest = min((stamp_ns(stamp) or 0 for stamp in self._edge), default=0)
-            times = [stamp_ns(stamp) or 0 for stamp in self._stamps[: len(lines)]]
-            lines = lines[: bisect_left(times, oldest)] if times == sorted(times) else []
-        if len(lines) > self._count:
-            self.is_cut = True
-        return lines[-self._count :] if self._count else []
+            return []
+        self._held = sum(len(line) + 1 for line in self._lines)
+        self._trim(self._count)
+        return list(self._lines)
 
-    def _forget(self, keep: int) -> None:
-        self.is_cut = True
-        del self._lines[:-keep]
-        del self._stamps[:-keep]
+    def _trim(self, count: int) -> None:
+        least = len(self._edge) + 1
+        while len(self._lines) > count or (self._held > self._size and len(self._lines) > least):
+            self._held -= len(self._lines.popleft()) + 1
+            self.is_cut = True
+
+
+def _stamp_of(line: bytes) -> bytes:
+    return line[1 : max(line.find(b" "), 1)]
