@@ -43,6 +43,7 @@ def pytest_unconfigure() -> None:
 
 def start_servers() -> None:
     """Start both in a process of their own and set their URLs and fresh keys in our environment."""
+    os.environ.setdefault("SSM_DEBUG", "true")  # static files are found where they are, none are collected
     if is_given("DATABASE_URL", os.environ) and is_given("REDIS_URL", os.environ):
         for name in ("SSM_SECRET_KEY", "SSM_FIELD_KEYS"):
             os.environ.setdefault(name, "dGVzdHMtb25seS1rZXktb2YtMzItYnl0ZXMtbGVuZ3Q=")

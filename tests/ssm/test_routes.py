@@ -1,0 +1,161 @@
+"""Every route, tried by one of each role, a stranger and nobody. A new route fails here until it is in the table."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from devices.models import Device
+from tests.factories import ContainerFactory, EventFactory, OperationFactory
+from tests.people import People
+
+VIEWERS = ("administrator", "operator", "viewer")
+OPERATORS = ("administrator", "operator")
+ADMINISTRATORS = ("administrator",)
+EVERYBODY = (*VIEWERS, "stranger", "anonymous")
+LOGGED_IN = (*VIEWERS, "stranger")
+PEOPLE = EVERYBODY
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a route answers: ``good`` to those who may, by method; "container" or "device" tells whose id it takes."""
+
+    method: str
+    name: str
+    allowed: tuple[str, ...]
+    good: int = 200
+    takes: str = ""
+    data: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.name}"
+
+
+ROUTES = (
+    Route("GET", "home", VIEWERS),
+    Route("GET", "login", ("anonymous",)),
+    Route("POST", "logout", LOGGED_IN, good=302),
+    Route("GET", "search", VIEWERS),
+    Route("GET", "healthz", EVERYBODY),
+    Route("GET", "readyz", EVERYBODY),
+    Route("GET", "activity", VIEWERS),
+    Route("GET", "devices:list", VIEWERS),
+    Route("GET", "devices:add", ADMINISTRATORS),
+    Route("POST", "devices:add", ADMINISTRATORS, good=422),
+    Route("POST", "devices:test", ADMINISTRATORS, good=422, data={"address": ""}),
+    Route("GET", "devices:detail", VIEWERS, takes="device"),
+    Route("GET", "devices:edit", ADMINISTRATORS, takes="device"),
+    Route("POST", "devices:edit", ADMINISTRATORS, good=422, takes="device", data={"name": ""}),
+    Route("GET", "devices:delete", ADMINISTRATORS, takes="device"),
+    Route("POST", "devices:delete", ADMINISTRATORS, good=422, takes="device", data={"confirmation": "another"}),
+    Route("POST", "devices:retry", ADMINISTRATORS, good=302, takes="device"),
+    Route("POST", "devices:sweep", ADMINISTRATORS, good=302, takes="device"),
+    Route("POST", "devices:host-key", ADMINISTRATORS, good=400, takes="device"),
+    Route("GET", "containers:list", VIEWERS),
+    Route("GET", "containers:detail", VIEWERS, takes="container"),
+    Route("GET", "containers:inspect", VIEWERS, takes="container"),
+    Route("GET", "containers:events", VIEWERS, takes="container"),
+    Route("GET", "containers:logs", VIEWERS, takes="container"),
+    Route("GET", "containers:logs-download", VIEWERS, takes="container", good=502),
+    Route("GET", "containers:operations", VIEWERS, takes="container"),
+    Route("POST", "containers:operations", OPERATORS, good=302, takes="container", data={"kind": "restart"}),
+)
+
+
+def named_routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:
+    """Names of all routes but the Django admin's, which asks for staff by itself."""
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            if pattern.namespace != "admin":
+                yield from named_routes(
+                    pattern.url_patterns, f"{prefix}{pattern.namespace}:" if pattern.namespace else prefix
+                )
+        else:
+            yield f"{prefix}{pattern.name}"
+
+
+def test_routes_of_the_project_are_all_in_the_table() -> None:
+    assert set(named_routes(get_resolver().url_patterns)) == {route.name for route in ROUTES}
+
+
+def ask(client: Client, route: Route, ids: dict[str, uuid.UUID]) -> int:
+    """Status of the answer."""
+    url = reverse(route.name, args=[ids[route.takes]] if route.takes else [])
+    response = client.get(url) if route.method == "GET" else client.post(url, route.data)
+    return response.status_code
+
+
+@pytest.fixture
+def ids() -> dict[str, uuid.UUID]:
+    """A device and a container of it, with something to show."""
+    container = ContainerFactory()
+    EventFactory(container=container)
+    OperationFactory(container=container, state="failed", finished_at=container.started_at, error_message="no")
+    return {"container": container.pk, "device": container.device_id}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+@pytest.mark.parametrize("who", PEOPLE)
+@pytest.mark.django_db(transaction=True)
+def test_route_answers_whom_it_is_for_alone(route: Route, who: str, people: People, ids: dict[str, uuid.UUID]) -> None:
+    status = ask(people.client(who), route, ids)
+
+    if who in route.allowed:
+        assert status == route.good
+    elif who == "anonymous":
+        assert status == 302
+    elif route.name == "login":
+        assert status == 302, "who is logged in is sent on"
+    else:
+        assert status in (403, 404)
+        assert Device.objects.count() == 1
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.takes], ids=str)
+@pytest.mark.django_db
+def test_route_of_an_unknown_object_is_not_found(route: Route, people: People) -> None:
+    nothing = {"container": uuid.uuid4(), "device": uuid.uuid4()}
+
+    assert ask(people.client("administrator"), route, nothing) == 404
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.method == "POST"], ids=str)
+@pytest.mark.django_db
+def test_route_that_changes_something_refuses_get(
+    route: Route, people: People, ids: dict[str, uuid.UUID], client: Client
+) -> None:
+    if any(other.name == route.name and other.method == "GET" for other in ROUTES):
+        pytest.skip("this route shows a page on GET")
+    url = reverse(route.name, args=[ids[route.takes]] if route.takes else [])
+
+    assert people.client("administrator").get(url).status_code == 405
+
+
+@pytest.mark.django_db
+def test_admin_lets_in_administrators_alone(people: People) -> None:
+    answers = {who: people.client(who).get("/admin/").status_code for who in PEOPLE}
+
+    assert answers == {"administrator": 200, "operator": 302, "viewer": 302, "stranger": 302, "anonymous": 302}
+
+
+@pytest.mark.parametrize("page", ["devices/device", "devices/credential", "devices/hostkey", "containers/container"])
+@pytest.mark.django_db
+def test_admin_pages_open_for_administrators(page: str, people: People, ids: dict[str, uuid.UUID]) -> None:
+    client = people.client("administrator")
+
+    assert client.get(f"/admin/{page}/").status_code == 200
+    if page != "devices/hostkey" and page != "containers/container":
+        assert client.get(f"/admin/{page}/add/").status_code == 200
+
+
+@pytest.mark.django_db
+def test_every_page_carries_the_strict_policy(people: People, ids: dict[str, uuid.UUID]) -> None:
+    for route in ROUTES:
+        if route.method == "GET" and "administrator" in route.allowed and route.good == 200:
+            url = reverse(route.name, args=[ids[route.takes]] if route.takes else [])
+            policy = people.client("administrator").get(url).headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy and "unsafe" not in policy, route
