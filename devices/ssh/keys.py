@@ -49,15 +49,15 @@ def load_private_key(text: str, passphrase: str | None, owner: str) -> paramiko.
 
 
 def _load(data: bytes, password: bytes | None) -> object:
-    if b"BEGIN OPENSSH PRIVATE KEY" in data:
-        return serialization.load_ssh_private_key(data, password)
+    is_openssh = b"BEGIN OPENSSH PRIVATE KEY" in data
+    load = serialization.load_ssh_private_key if is_openssh else serialization.load_pem_private_key
     try:
-        return serialization.load_pem_private_key(data, password)
+        return load(data, password)
     except TypeError:
         if password is None:
             raise
         # A passphrase for a key without one is no fault of the user's: credentials may carry both.
-        return serialization.load_pem_private_key(data, None)
+        return load(data, None)
 
 
 def _reject_other_kinds(text: str, owner: str) -> None:
