@@ -20,7 +20,7 @@ def start(emit: Callable[[str], None]) -> None:
     register_devices(start_hosts(emit))
 
 
-def stop(emit: Callable[[str], None] = lambda _line: None) -> None:
+def stop(emit: Callable[[str], None] = lambda _line: None, *, keep_packages: bool = False) -> None:
     """Remove the demo's hosts, then its rows. Needs the database. Raises DemoError with one line."""
-    stop_hosts(emit)
+    stop_hosts(emit, keep_packages=keep_packages)
     forget_devices()

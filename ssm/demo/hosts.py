@@ -30,14 +30,14 @@ def start_hosts(emit: Callable[[str], None]) -> list[tuple[HostPlan, HostEntry]]
         raise DemoError(f"The demo's hosts did not start: {error}.") from error
 
 
-def stop_hosts(emit: Callable[[str], None]) -> None:
+def stop_hosts(emit: Callable[[str], None], *, keep_packages: bool = False) -> None:
     """Remove the hosts and everything on them, and the package cache unless another fleet uses it.
 
-    Raises DemoError.
+    `keep_packages` leaves the cache for the next start. Raises DemoError.
     """
     require_root()
     try:
-        Fleet(net_from_environment(DEMO_NET), emit=emit).down(purge=True)
+        Fleet(net_from_environment(DEMO_NET), emit=emit).down(purge=not keep_packages)
     except (FleetError, OSError) as error:
         raise DemoError(f"The demo's hosts could not be removed: {error}.") from error
 

@@ -223,7 +223,8 @@ class Fleet:
             self.layout.directory.rmdir()
         others = [path for path in home().glob("*/.fleet") if path.parent != self.layout.directory]
         if purge and not others:
-            _remove(self.layout.cache)
+            with hold_lock(self.layout.cache / ".lock"):  # nobody is unpacking into it
+                _remove(self.layout.cache)
         with contextlib.suppress(OSError):
             home().rmdir()
 

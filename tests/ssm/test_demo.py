@@ -26,7 +26,7 @@ def demo_net(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     users = users_lock(NET)
     with hold_lock(users):
         yield NET
-        demo.stop_hosts(lambda _line: None)
+        demo.stop_hosts(lambda _line: None, keep_packages=True)
         users.unlink()
 
 
@@ -50,7 +50,7 @@ def test_demo_started_twice_and_stopped_leaves_only_what_is_the_users(demo_net: 
     assert {"running", "paused", "exited"} <= states
     assert lines
 
-    demo.stop(lines.append)
+    demo.stop(lines.append, keep_packages=True)
 
     assert list(Device.objects.values_list("name", flat=True)) == ["harbor"]
     assert list(Credential.objects.values_list("name", flat=True)) == ["Mine"]

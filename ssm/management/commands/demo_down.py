@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import OperationalError, ProgrammingError, connection
+from django.db import ProgrammingError
 
 from ssm import demo
+from ssm.lib.env import env_secret
 from ssm.services.embedded import start_embedded_servers
 from ssm.services.environment import prepare_environment, read_environment_file
 from ssm.services.layout import Layout, find_layout
@@ -27,10 +29,12 @@ class Command(BaseCommand):
         """Options."""
         parser.add_argument("--rows-only", action="store_true", help="Leave the hosts; the database must be up.")
 
+        parser.add_argument("--keep-packages", action="store_true", help="Leave the downloaded Debian packages.")
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Hosts first, so that no listener sees a host that it no longer knows."""
         if not options["rows_only"]:
-            demo.stop_hosts(self.stdout.write)
+            demo.stop_hosts(self.stdout.write, keep_packages=options["keep_packages"])
         if options["rows_only"] or _database_answers():
             self._forget()
             return
@@ -51,9 +55,10 @@ class Command(BaseCommand):
 
 
 def _database_answers() -> bool:
+    """Whether the database takes connections. Past Django, whose pool would try for long and warn each time."""
     try:
-        connection.ensure_connection()
-    except OperationalError:
+        psycopg.connect(env_secret("DATABASE_URL"), connect_timeout=5).close()
+    except psycopg.OperationalError:
         return False
     return True
 
