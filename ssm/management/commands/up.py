@@ -148,8 +148,10 @@ def check_database() -> None:
         with psycopg.connect(env_secret("DATABASE_URL"), connect_timeout=5) as connection:
             version = connection.info.server_version
     except psycopg.Error as exc:
-        # The last line holds the reason; the lines before it repeat it for each address that was tried.
-        reason = str(exc).strip().splitlines()[-1].strip().removeprefix("connection failed: ")
+        # One line for each address that was tried, with questions to the user between them.
+        lines = [line.strip(" \t-") for line in str(exc).splitlines()]
+        reason = next((line for line in reversed(lines) if "failed: " in line or "FATAL" in line), lines[0])
+        reason = reason.removeprefix("connection failed: ")
         raise ConfigurationError("DATABASE_URL", f"names a database that cannot be used: {reason}") from exc
     if version < 140000:
         raise ConfigurationError("DATABASE_URL", "names a PostgreSQL older than 14")
