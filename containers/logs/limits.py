@@ -16,7 +16,7 @@ class LogLimits:
     """
 
     ring_bytes: int = 4 * 1024 * 1024
-    window_bytes: int = 1024 * 1024
+    window_bytes: int = 512 * 1024
     message_bytes: int = 128 * 1024
     upstreams: int = 200
     viewers: int = 1000

@@ -87,6 +87,8 @@ async def main(url: str, origin: str, lines: int, viewers: int, tail: int | str,
         for event in opened:
             await event.wait()
         print("ready", flush=True)
+        if tail == 0:
+            started = time.monotonic()
     ended = max(taker.ended for taker in takers)
     print(json.dumps({"seconds": ended - started, "viewers": [taker.check() for taker in takers]}), flush=True)
 
