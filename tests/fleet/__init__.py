@@ -16,10 +16,11 @@ from tests.fleet.fleets import Fleet
 from tests.fleet.hosts import Host
 from tests.fleet.images import ImageRecipe
 from tests.fleet.inventory import HostEntry, HostStatus, Inventory, RegistryEntry, UserEntry
-from tests.fleet.layout import DEMO_NET, DEVELOPER_NET, SELF_TEST_NET, TEST_NET, net_from_environment
+from tests.fleet.layout import DEMO_NET, DEMO_TEST_NET, DEVELOPER_NET, SELF_TEST_NET, TEST_NET, net_from_environment
 
 __all__ = [
     "DEMO_NET",
+    "DEMO_TEST_NET",
     "DEVELOPER_NET",
     "SELF_TEST_NET",
     "TEST_NET",

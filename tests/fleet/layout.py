@@ -16,6 +16,7 @@ DEVELOPER_NET = 76
 DEMO_NET = 77
 TEST_NET = 78
 SELF_TEST_NET = 79
+DEMO_TEST_NET = 179
 
 _FORBIDDEN = {"/", "/usr", "/etc", "/var", "/var/lib", "/run", "/home", "/root", "/tmp"}
 _FORBIDDEN_BELOW = ("/usr/", "/etc/", "/run/", "/proc/", "/sys/", "/dev/")

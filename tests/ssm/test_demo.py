@@ -10,11 +10,10 @@ import pytest
 from devices.models import Credential, Device
 from ssm import demo
 from ssm.demo.plans import HOSTS, HostPlan
-from tests.fleet import Fleet
+from tests.fleet import DEMO_TEST_NET, Fleet
 from tests.fleet.fixtures import require_root, users_lock
 from tests.fleet.locks import hold_lock
 
-NET = 80
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -22,10 +21,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 def demo_net(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A fleet number for the demo that nobody looks at."""
     require_root()
-    monkeypatch.setenv("FLEET_NET", str(NET))
-    users = users_lock(NET)
+    monkeypatch.setenv("FLEET_NET", str(DEMO_TEST_NET))
+    users = users_lock(DEMO_TEST_NET)
     with hold_lock(users):
-        yield NET
+        yield DEMO_TEST_NET
         demo.stop_hosts(lambda _line: None, keep_packages=True)
         users.unlink()
 
