@@ -49,8 +49,11 @@ def error_for(cause: Cause, target: ConnectionTarget, *, said: str = "") -> Devi
         text = f"the SSH server does not let {user} open sockets."
         fix = "Set AllowStreamLocalForwarding yes in the host's sshd_config and reload sshd."
     elif cause is Cause.NO_SESSIONS:
-        text = f"the SSH server lets {user} neither open {path} nor start programs."
-        fix = "Allow AllowStreamLocalForwarding for this user in sshd_config, and give the user a shell."
+        text = f"the SSH server does not open {path} for {user}, and {user} may start no program that tells why."
+        fix = (
+            "Check on the host that the engine runs (systemctl status docker), that the user may use the socket "
+            f"(sudo usermod -aG docker {user}), and that sshd_config has AllowStreamLocalForwarding yes."
+        )
     else:
         text = f"{user} could not reach an engine on {path}."
         fix = "Try on the host as this user: docker version."

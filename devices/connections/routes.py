@@ -94,6 +94,7 @@ class ProgramRoute:
             self.cause = Cause.NO_SESSIONS
         else:
             said = _read_stderr(channel, Deadline(1.0))
+            channel.close_and_wait()
             self.cause = read_refusal(said) if said else Cause.UNCLEAR
             if not said and self._password is None and channel.exit_status in (-1, 0):
                 return _closed_at_once(self._target)

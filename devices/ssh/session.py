@@ -78,7 +78,7 @@ class SshSession:
         except OSError as exc:
             raise self.lost() from exc
         finally:
-            channel.close()
+            channel.close_and_wait()
         status = channel.exit_status if finished and channel.exit_status >= 0 else None
         return ProgramResult(status, clean_text(output, 2000), clean_text(errors, 2000))
 
@@ -229,7 +229,7 @@ def _turn_off_delay(session: SshSession, deadline: Deadline) -> None:
     try:
         channel.status_event.wait(deadline.left_s)
     finally:
-        channel.close()
+        channel.close_and_wait()
 
 
 def close_transport(transport: Transport) -> None:

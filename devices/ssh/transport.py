@@ -19,8 +19,10 @@ from devices.ssh.sockets import ReadAheadSocket
 # ordinary answer costs no extra packet.
 WINDOW_BYTES = 256 * 1024
 PACKET_BYTES = 32 * 1024
+# A silent peer is asked after 10 s and given up after 18 s without an answer; both are looked at every 5 s, so a
+# host that vanished is noticed within 23 s although nobody uses the connection.
 KEEPALIVE_S = 10
-DEAD_AFTER_S = 25.0
+DEAD_AFTER_S = 18.0
 IDLE_CHECK_S = 5.0
 STREAMLOCAL = "direct-streamlocal@openssh.com"
 
@@ -117,6 +119,13 @@ class ByteChannel(paramiko.Channel):
     def __init__(self, chanid: int) -> None:
         super().__init__(chanid)
         self.in_buffer = BytePipe()  # type: ignore[assignment]
+        self.is_gone = threading.Event()
+
+    def close_and_wait(self, timeout_s: float = 1.0) -> None:
+        """Close, and wait until the server has closed too: until then it counts the channel in MaxSessions."""
+        self.close()
+        if self.transport.is_active():
+            self.is_gone.wait(timeout_s)
 
     # The library's own, which its type stubs leave out.
     in_window_threshold: int
@@ -256,6 +265,13 @@ class Transport(paramiko.Transport):
         # `saved_exception` belongs to the whole transport: another thread may have fetched ours already.
         error = self.get_exception()
         raise error if isinstance(error, paramiko.ChannelException) else paramiko.ChannelException(2, "refused")
+
+    def _unlink_channel(self, number: int) -> None:
+        """Forget a channel that both sides have closed."""
+        channel = self._channels.get(number)
+        super()._unlink_channel(number)  # type: ignore[misc]
+        if channel is not None:
+            channel.is_gone.set()
 
     def _parse_channel_open_success(self, m: Message) -> None:
         """Take up a channel, or close it at the server when its opener has given up waiting."""

@@ -1,5 +1,7 @@
 """Every way to log in and to reach the engine, on real hosts."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -83,7 +85,7 @@ def test_user_without_a_way_is_told_what_to_do(
     assert words[0] in caught.value.message
     assert words[1] in caught.value.fix
     assert f"host {host.name}" in caught.value.message
-    assert target.authentication.password not in str(caught.value)
+    assert str(target.authentication.password) not in str(caught.value)
 
 
 def test_sudo_with_a_wrong_or_missing_password_says_so(fleet: Fleet, lease_host: LeaseHost) -> None:
@@ -166,14 +168,14 @@ def test_server_with_prompts_only_gets_the_password(fleet: Fleet, lease_host: Le
 def test_server_that_wants_key_and_password_gets_both(fleet: Fleet, lease_host: LeaseHost) -> None:
     host = lease_host("26", exclusive=True)
     both = replace(by_password(fleet, host), private_key=by_key(fleet).private_key)
-    _add_sshd_line(host, "AuthenticationMethods publickey,password")
 
-    open_engine(target_of(fleet, host, both)).close()
+    with sshd_line(host, "AuthenticationMethods publickey,password"):
+        open_engine(target_of(fleet, host, both)).close()
 
-    for half, missing in ((by_key(fleet), "password"), (by_password(fleet, host), "key")):
-        with no_threads_left(), pytest.raises(AuthenticationFailed) as caught:
-            open_engine(target_of(fleet, host, half))
-        assert caught.value.details["allowed"] == [missing]
+        for half, missing in ((by_key(fleet), "password"), (by_password(fleet, host), "key")):
+            with no_threads_left(), pytest.raises(AuthenticationFailed) as caught:
+                open_engine(target_of(fleet, host, half))
+            assert caught.value.details["allowed"] == [missing]
 
 
 def test_server_that_forbids_forwarding_is_reached_by_the_docker_command(fleet: Fleet, lease_host: LeaseHost) -> None:
@@ -190,10 +192,13 @@ def test_server_that_forbids_forwarding_is_reached_by_the_docker_command(fleet: 
 def test_server_that_forbids_forwarding_and_has_no_command_is_told(fleet: Fleet, lease_host: LeaseHost) -> None:
     host = lease_host("26", exclusive=True)
     host.set_ssh_mode("no-streamlocal")
-    _add_sshd_line(host, "SetEnv PATH=/bin-without-docker")
     host.exec(
-        "mkdir -p /bin-without-docker; for p in env sh grep readlink true; do ln -sf /usr/bin/$p /bin-without-docker; done"
+        "mkdir -p /bin-without-docker; cd /bin-without-docker; "
+        "for program in env sh grep readlink true; do ln -sf /usr/bin/$program; done; "
+        "echo SetEnv PATH=/bin-without-docker >> /etc/ssh/sshd_config"
     )
+    host.kill_ssh()
+    host.start_ssh()
 
     with no_threads_left(), pytest.raises(PermissionDenied) as caught:
         open_engine(target_of(fleet, host))
@@ -276,16 +281,21 @@ def test_engine_that_is_dead_is_missing(fleet: Fleet, lease_host: LeaseHost, use
 
 def test_user_without_a_shell_uses_the_socket_all_the_same(fleet: Fleet, lease_host: LeaseHost) -> None:
     host = lease_host("26", exclusive=True)
-    _add_sshd_line(host, "ForceCommand /bin/false")
 
-    engine = open_engine(target_of(fleet, host))
+    with sshd_line(host, "ForceCommand /bin/false"):
+        engine = open_engine(target_of(fleet, host))
 
     assert engine.channel_kind == "streamlocal"
     engine.close()
 
 
-def _add_sshd_line(host: Host, line: str) -> None:
-    """Have sshd running with one more line of configuration, until the host is restored."""
+@contextlib.contextmanager
+def sshd_line(host: Host, line: str) -> Iterator[None]:
+    """Have sshd running with one more line of configuration."""
     host.kill_ssh()
     host.exec(["sh", "-c", 'echo "$1" >> /etc/ssh/sshd_config', "sh", line])
     host.start_ssh()
+    try:
+        yield
+    finally:
+        host.set_ssh_mode("default")
