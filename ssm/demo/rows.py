@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from django.db import transaction
 
+from devices.connections.keys import private_key_fingerprint
 from devices.models import Credential, Device
 from devices.rules.host_keys import PinnedKey
 from devices.services import replace_host_keys
@@ -17,7 +18,12 @@ def register_devices(hosts: Iterable[tuple[HostPlan, HostEntry]]) -> None:
     """Write a device for each host, or correct the one that is there. Writes a few rows per host."""
     for plan, entry in hosts:
         credential, _created = Credential.objects.update_or_create(
-            name=CREDENTIAL_NAME, defaults={"username": entry.user, "private_key": entry.private_key}
+            name=CREDENTIAL_NAME,
+            defaults={
+                "username": entry.user,
+                "private_key": entry.private_key,
+                "key_fingerprint": private_key_fingerprint(entry.private_key, None, CREDENTIAL_NAME),
+            },
         )
         device = Device.objects.filter(credential=credential, address=entry.address).first()
         if device is None:
