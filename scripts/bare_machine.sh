@@ -39,15 +39,18 @@ for case in ${BARE_CASES:-root-closed root-open user}; do
     rm -f "$root/etc/apt/sources.list"
     cp -r /etc/apt/sources.list.d /etc/apt/apt.conf.d "$root/etc/apt/"
     cp /etc/resolv.conf /etc/hosts "$root/etc/"
-    for file in /etc/pip.conf /etc/ssl/certs/ca-certificates.crt /etc/npmrc; do
-        [ ! -e "$file" ] || install -D -m 644 "$file" "$root$file"
+    # Under a name of its own, as the package ca-certificates would write over the usual one.
+    certificates=/etc/ssl/certs/ca-certificates.crt
+    install -D -m 644 $certificates "$root/etc/outside.crt"
+    for file in /etc/pip.conf /etc/npmrc; do
+        [ ! -e "$file" ] || sed "s#$certificates#/etc/outside.crt#" "$file" >"$root$file"
     done
     # npm of the Python package reads its global settings from its own prefix only.
     [ ! -e /etc/npmrc ] || set -- "NPM_CONFIG_GLOBALCONFIG=/etc/npmrc"
     git clone -q --no-hardlinks . "$root/clone"
     cp scripts/bare_machine_inside.sh "$root/inside.sh"
     env | grep -E '^(PIP_|UV_|SSL_CERT|REQUESTS_CA|NODE_EXTRA_CA|CURL_CA|https?_proxy=|no_proxy=)' |
-        grep -v FIND_LINKS >"$root/environment" || true
+        grep -v FIND_LINKS | sed "s#$certificates#/etc/outside.crt#" >"$root/environment" || true
     unshare --mount --pid --fork sh -eu -c '
         mount --bind "$0" "$0"
         mount -t proc proc "$0/proc"
