@@ -126,7 +126,7 @@ class FleetFilter:
 
 @dataclass(frozen=True, slots=True)
 class GroupCount:
-    """How many of a group's containers run, of how many."""
+    """How many of a group's containers are known to run now, of how many."""
 
     running: int
     total: int
@@ -139,7 +139,7 @@ def group_counts(containers: ContainerQuerySet, by: str, keys: set[str]) -> dict
         containers.filter(**{f"{column}__in": keys})
         .order_by()
         .values_list(column)
-        .annotate(running=Count("pk", filter=Q(state="running")), total=Count("pk"))
+        .annotate(running=Count("pk", filter=Q(state="running", device__state="online")), total=Count("pk"))
     )
     return {str(key): GroupCount(running, total) for key, running, total in rows}
 

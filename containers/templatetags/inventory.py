@@ -23,6 +23,7 @@ class PortLink:
     text: str
     url: str
     title: str
+    is_published: bool = True
 
 
 # ---- what may be done --------------------------------------------------------------------------------------
@@ -103,8 +104,14 @@ def port_links(container: "Container", limit: int = 100) -> list[PortLink]:
             published.setdefault((int(outer), protocol), link)
         elif inner:
             text = f"{inner}" if protocol == "tcp" else f"{inner}/{protocol}"
-            exposed[(int(inner), protocol)] = PortLink(text, "", f"{inner}/{protocol}, not published")
+            exposed[(int(inner), protocol)] = PortLink(text, "", f"{inner}/{protocol}, not published", is_published=False)
     return [*(published[key] for key in sorted(published)), *(exposed[key] for key in sorted(exposed))][:limit]
+
+
+@register.simple_tag
+def published_ports(container: "Container") -> list[PortLink]:
+    """The ports that can be reached from outside the container, for narrow places."""
+    return [port for port in port_links(container) if port.is_published]
 
 
 def _published(address: str, host_ip: str, outer: int, inner: Any, protocol: str) -> PortLink:
@@ -112,12 +119,13 @@ def _published(address: str, host_ip: str, outer: int, inner: Any, protocol: str
     host = address if everywhere else host_ip
     host = f"[{host}]" if ":" in host else host
     suffix = "" if protocol == "tcp" else f"/{protocol}"
+    text = f"{outer}{suffix}" if outer == inner else f"{outer}→{inner}{suffix}"
     title = f"{host}:{outer} → {inner}/{protocol}"
     local = host_ip.startswith("127.") or host_ip in ("::1", "[::1]")
     if protocol != "tcp" or local:
-        return PortLink(f"{outer}→{inner}{suffix}", "", title + (", on the device itself only" if local else ""))
+        return PortLink(text, "", title + (", on the device itself only" if local else ""))
     scheme = "https" if 443 in (outer, inner) or 8443 in (outer, inner) else "http"
-    return PortLink(f"{outer}→{inner}", f"{scheme}://{host}:{outer}/", title)
+    return PortLink(text, f"{scheme}://{host}:{outer}/", title)
 
 
 # ---- inspect answers and events ----------------------------------------------------------------------------

@@ -93,7 +93,7 @@ def _exited(code: int | None, *, oom_killed: bool) -> Sign:
         return Sign("idle", "circle", "exited")
     signal = _SIGNALS.get(code)
     if code in (130, 143):  # it was asked to end, and did
-        return Sign("idle", "circle", f"exited {code} ({signal})")
+        return Sign("idle", "circle", f"exited {code}", f"It was {signal}, as asked.")
     return Sign("bad", "circle-x", f"exited {code} ({signal})" if signal else f"exited {code}")
 
 
@@ -214,7 +214,8 @@ def relative_text(value: datetime, now: datetime) -> str:
 def moment(value: datetime | None, kind: str = "", never: str = "–") -> SafeString | str:
     """A time as ``<time>``: relative, with the exact one on hover, kept fresh by times.js.
 
-    ``kind="since"`` writes the bare length of time (``3 h``), ``kind="exact"`` the time itself.
+    ``kind="since"`` writes the bare length of time (``3 h``), ``"ahead"`` is for what is due (``in 3 h``, ``now``),
+    ``"exact"`` writes the time itself.
     """
     if value is None:
         return never
@@ -224,6 +225,8 @@ def moment(value: datetime | None, kind: str = "", never: str = "–") -> SafeSt
         text = exact
     elif kind == "since":
         text = span_text((now - value).total_seconds())
+    elif kind == "ahead" and value <= now:
+        text = "now"
     else:
         text = relative_text(value, now)
     return format_html(
@@ -238,6 +241,13 @@ def moment(value: datetime | None, kind: str = "", never: str = "–") -> SafeSt
 def short_id(value: str) -> str:
     """The first twelve digits of an engine id or digest, as the Docker CLI shows them."""
     return value.removeprefix("sha256:")[:12]
+
+
+@register.filter
+def host_port(address: str, port: int) -> str:
+    """Address and port as SSH clients write them: brackets around IPv6, port 22 left out."""
+    host = f"[{address}]" if ":" in address and port != 22 else address
+    return host if port == 22 else f"{host}:{port}"
 
 
 @register.filter

@@ -28,11 +28,11 @@ function fragment(html) {
 function reset() {
   part("data-steps").hidden = false;
   for (const step of root.querySelectorAll("[data-step]")) {
-    step.className = "step step--skipped";
-    step.querySelector(".step__time").textContent = "";
-    for (const old of step.querySelectorAll(".step__text > :not(.step__title)")) old.remove();
-    step.querySelector(".step__sign use")?.setAttribute("href", spriteIcon(step, "circle"));
-    step.querySelector(".step__sign .icon")?.classList.remove("icon--turning");
+    step.className = "test-step test-step--skipped";
+    step.querySelector(".test-step__time").textContent = "";
+    for (const old of step.querySelectorAll(".test-step__text > :not(.test-step__title)")) old.remove();
+    step.querySelector(".test-step__sign use")?.setAttribute("href", spriteIcon(step, "circle"));
+    step.querySelector(".test-step__sign .icon")?.classList.remove("icon--turning");
   }
   part("data-verdict").replaceChildren();
 }
@@ -117,7 +117,7 @@ root?.addEventListener("input", (event) => {
     form().elements.host_key_type.value = "";
     form().elements.host_key_base64.value = "";
   }
-  if (root.querySelector(".step--ok, .step--failed")) note("Changed since the last test.");
+  if (root.querySelector(".test-step--ok, .test-step--failed")) note("Changed since the last test.");
 });
 
 document.addEventListener("htmx:afterSettle", () => document.querySelector("[data-focus-me]")?.focus());

@@ -29,14 +29,20 @@ export function spanText(milliseconds) {
   return `${days} d`;
 }
 
+function textOf(kind, moment, now) {
+  if (kind === "exact") return exact.format(moment);
+  if (kind === "since") return spanText(now - moment);
+  if (kind === "ahead" && moment <= now) return "now";
+  return relativeText(now - moment);
+}
+
 function refresh(scope) {
   const now = Date.now();
   for (const element of scope.querySelectorAll("time[data-time]")) {
     const moment = Date.parse(element.dateTime);
     if (Number.isNaN(moment)) continue;
     const kind = element.dataset.time;
-    const text =
-      kind === "exact" ? exact.format(moment) : kind === "since" ? spanText(now - moment) : relativeText(now - moment);
+    const text = textOf(kind, moment, now);
     if (element.textContent !== text) element.textContent = text;
     if (!element.dataset.local) {
       element.dataset.local = "1";

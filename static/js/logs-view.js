@@ -1,0 +1,235 @@
+// Shows a window of a long list: only what is visible and a little more is in the document, whatever the list's length.
+// Rows may have any height; what was not measured yet is estimated, and the line being read stays where it is.
+import { LONGEST_SHOWN, rowElement } from "./logs-row.js";
+
+const OVERSCAN_PX = 400;
+const MARKER_ROW = 1.5;
+const NEAR_PX = 4;
+
+export class LogView {
+  #rows = new Map();
+  #frame = 0;
+  #layout = 0;
+  #set = -1; // where we put the scroll bar last
+  #anchor = { key: 0, delta: 0 };
+  #columns = 80;
+  #rowHeight = 18;
+  #pinned = true;
+
+  // `look`: {zone, filter, wrap}; `handlers`: pinned(isPinned), top()
+  constructor(scroller, look, handlers) {
+    this.scroller = scroller;
+    this.look = look;
+    this.handlers = handlers;
+    this.list = null;
+    this.space = scroller.querySelector("[data-log-space]");
+    this.window = scroller.querySelector("[data-log-window]");
+    scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    scroller.addEventListener("wheel", (event) => event.deltaY < 0 && this.#leaveEnd(), { passive: true });
+    new ResizeObserver(() => this.relayout()).observe(scroller);
+    document.addEventListener("selectionchange", () => this.#selected());
+    document.fonts?.ready.then(() => this.relayout());
+  }
+
+  get isPinned() {
+    return this.#pinned;
+  }
+
+  heightOf = (line) => {
+    if (line.layout === this.#layout && line.height) return line.height;
+    if (line.kind) return this.#rowHeight * MARKER_ROW;
+    if (!this.look.wrap) return this.#rowHeight;
+    const length = Math.min(line.text.length, LONGEST_SHOWN + 30);
+    return this.#rowHeight * Math.max(1, Math.ceil(length / this.#columns));
+  };
+
+  pin() {
+    this.#pin(true);
+    this.update();
+  }
+
+  unpin() {
+    this.#pin(false);
+  }
+
+  // The look or the width changed: all heights are unknown again.
+  relayout() {
+    this.#layout += 1;
+    this.#measureText();
+    this.list?.forgetHeights();
+    this.redraw();
+  }
+
+  // The look of rows changed, or which lines are in the list.
+  redraw() {
+    this.window.replaceChildren();
+    this.#rows.clear();
+    this.update();
+  }
+
+  toggle(line) {
+    line.isOpen = !line.isOpen;
+    line.layout = -1;
+    this.#rows.get(line)?.remove();
+    this.#rows.delete(line);
+    if (!this.#pinned || line.isOpen) this.#pin(false);
+    this.list.forgetHeights(this.list.indexOfKey(line.key));
+    this.update();
+  }
+
+  update() {
+    if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#draw());
+  }
+
+  lineOf(element) {
+    const row = element.closest?.(".log-line");
+    for (const [line, each] of this.#rows) if (each === row) return line;
+    return null;
+  }
+
+  scrollTo(place) {
+    if (place === "end") return this.pin();
+    this.#pin(false);
+    this.#anchor = { key: -Infinity, delta: 0 };
+    this.update();
+    this.handlers.top();
+  }
+
+  #pin(value) {
+    if (this.#pinned === value) return;
+    this.#pinned = value;
+    if (!value) this.#keepPlace(this.scroller.scrollTop);
+    this.handlers.pinned(value);
+  }
+
+  #leaveEnd() {
+    if (this.scroller.scrollHeight > this.scroller.clientHeight) this.#pin(false);
+  }
+
+  #selected() {
+    const selection = getSelection();
+    if (selection && !selection.isCollapsed && this.window.contains(selection.anchorNode)) this.#pin(false);
+  }
+
+  #scrolled() {
+    const { scrollTop, clientHeight, scrollHeight } = this.scroller;
+    if (Math.abs(scrollTop - this.#set) > 1) {
+      const atEnd = scrollTop + clientHeight >= scrollHeight - NEAR_PX;
+      if (!atEnd) {
+        this.#pin(false);
+        this.#keepPlace(scrollTop);
+      } else if (!this.#pinned) {
+        this.#pin(true);
+      }
+      if (scrollTop < clientHeight) this.handlers.top();
+    }
+    this.update();
+  }
+
+  #keepPlace(scrollTop) {
+    if (!this.list?.length) return;
+    const { index, offset } = this.list.atOffset(scrollTop);
+    this.#anchor = { key: this.list.at(index).key, delta: scrollTop - offset };
+  }
+
+  #measureText() {
+    const probe = document.createElement("span");
+    probe.className = "log-line__text log-probe";
+    probe.textContent = "M".repeat(100);
+    const row = document.createElement("div");
+    row.className = "log-row log-line";
+    for (const name of ["time", "stream"]) {
+      const part = document.createElement("span");
+      part.className = `log-line__${name}`;
+      row.append(part);
+    }
+    row.append(probe);
+    this.space.append(row);
+    const width = probe.getBoundingClientRect().width;
+    const range = document.createRange();
+    range.selectNodeContents(probe.firstChild);
+    const letter = range.getClientRects().length ? measureLetter(probe) : 7.2;
+    this.#rowHeight = Number.parseFloat(getComputedStyle(row).lineHeight) || 18;
+    this.#columns = Math.max(10, Math.floor((width + 0.5) / letter));
+    row.remove();
+  }
+
+  #draw() {
+    this.#frame = 0;
+    const { list, scroller } = this;
+    if (!list) return;
+    for (let round = 0; round < 3; round += 1) {
+      this.space.style.height = `${list.height}px`;
+      const top = this.#wantedTop();
+      if (Math.abs(scroller.scrollTop - top) > 0.5) scroller.scrollTop = top;
+      this.#set = scroller.scrollTop;
+      this.#fill(this.#set);
+      if (!this.#measure()) break;
+    }
+  }
+
+  #wantedTop() {
+    const most = Math.max(0, this.list.height - this.scroller.clientHeight);
+    if (this.#pinned) return most;
+    if (!this.list.length) return 0;
+    return Math.max(0, Math.min(most, this.list.offsetOf(this.list.indexOfKey(this.#anchor.key)) + this.#anchor.delta));
+  }
+
+  #fill(scrollTop) {
+    const { index, offset } = this.list.atOffset(Math.max(0, scrollTop - OVERSCAN_PX));
+    const end = scrollTop + this.scroller.clientHeight + OVERSCAN_PX;
+    const wanted = [];
+    let bottom = offset;
+    for (let at = index; bottom < end && at < this.list.length; ) {
+      for (const line of this.list.slice(at, at + 64)) {
+        if (bottom >= end) break;
+        wanted.push(line);
+        bottom += this.heightOf(line);
+        at += 1;
+      }
+    }
+    const keep = new Set(wanted);
+    for (const [line, row] of this.#rows) {
+      if (keep.has(line)) continue;
+      row.remove();
+      this.#rows.delete(line);
+    }
+    let place = this.window.firstElementChild;
+    for (const line of wanted) {
+      let row = this.#rows.get(line);
+      if (row === place && row) {
+        place = place.nextElementSibling;
+        continue;
+      }
+      if (!row) {
+        row = rowElement(line, this.look);
+        this.#rows.set(line, row);
+      }
+      this.window.insertBefore(row, place);
+    }
+    this.window.style.transform = `translateY(${offset}px)`;
+  }
+
+  // Learns the real heights of the rows in the document; true if one was not as estimated.
+  #measure() {
+    let isChanged = false;
+    for (const [line, row] of this.#rows) {
+      if (line.layout === this.#layout && line.height) continue;
+      const estimated = this.heightOf(line);
+      line.height = row.offsetHeight || estimated;
+      line.layout = this.#layout;
+      if (Math.abs(line.height - estimated) < 0.5) continue;
+      isChanged = true;
+      this.list.forgetHeights(this.list.indexOfKey(line.key));
+    }
+    return isChanged;
+  }
+}
+
+function measureLetter(probe) {
+  const inner = document.createElement("span");
+  inner.textContent = probe.textContent;
+  inner.className = "log-probe__letters";
+  probe.replaceChildren(inner);
+  return inner.getBoundingClientRect().width / 100 || 7.2;
+}
