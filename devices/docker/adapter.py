@@ -31,10 +31,10 @@ class ChannelSource(Protocol):
 
 
 class _ChannelReader(io.RawIOBase):
-    """A channel as a raw file; ``channel`` is where docker-py looks for the socket of attach and exec."""
+    """A channel as a raw file; ``_sock`` is what docker-py shuts down to end a stream that somebody reads."""
 
     def __init__(self, owner: "_ChannelSocket") -> None:
-        self._owner = owner
+        self._owner = self._sock = owner
         self.channel = owner.channel
 
     def readable(self) -> bool:
@@ -52,7 +52,7 @@ class _ChannelReader(io.RawIOBase):
 
 
 class _BufferedChannelReader(io.BufferedReader):
-    """As `io.BufferedReader`, with the attribute that docker-py reads off a response's file."""
+    """As `io.BufferedReader`; ``channel`` is where docker-py looks for the socket of attach and exec."""
 
     def __init__(self, raw: _ChannelReader) -> None:
         super().__init__(raw, 65536)
@@ -78,6 +78,12 @@ class _ChannelSocket:
 
     def settimeout(self, seconds: float | None) -> None:
         self.channel.settimeout(seconds)
+
+    def shutdown(self, _how: int) -> None:
+        """End whoever reads, from any thread."""
+        if not self._is_returned:
+            self._is_returned = True
+            self._source.discard(self.channel)
 
     def reader_closed(self) -> None:
         self._readers -= 1

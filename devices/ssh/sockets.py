@@ -173,7 +173,8 @@ class ReadAheadSocket:
             ahead = self._raw.recv(READ_AHEAD_BYTES)
         except TimeoutError:
             if self.dead_after_s is not None and time.monotonic() - self.last_heard > self.dead_after_s:
-                raise OSError(errno.ETIMEDOUT, "no sign of life") from None
+                # No OSError with ETIMEDOUT: Python makes that a TimeoutError, which the library takes for patience.
+                raise EOFError("no sign of life") from None
             raise
         self.last_heard = time.monotonic()
         if len(ahead) <= size:
