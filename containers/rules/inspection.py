@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypedDict
 
 from containers.rules.labels import compose, display
-from containers.rules.masking import clean_text, masked
+from containers.rules.masking import clean_text, masked, scalar_text
 from registries.rules.references import ImageReference, InvalidReferenceError, parse_reference
 
 _STATES: Final = {
@@ -36,7 +36,12 @@ _MAX_ITEMS: Final = 500
 _AGE: Final = re.compile(
     r"(?:about )?(?:an?|\d+|less than a) (?:second|minute|hour|day|week|month|year)s?(?: ago)?", re.IGNORECASE
 )
-_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
+_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII)
+# Not str.isdigit(), which takes "²" and a thousand digits for a number.
+_PORT: Final = re.compile(r"[0-9]{1,5}")
+_ENGINE_ID: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}")
+# A time beyond it (the year 2262) does not fit into a column of 64 bits.
+_LAST_NS: Final = 2**63 - 1
 
 
 class PortBinding(TypedDict):
@@ -125,7 +130,7 @@ def _number(value: Any) -> int | None:
 
 
 def time_ns(text: Any) -> int | None:
-    """Nanoseconds since 1970 of an RFC 3339 time; None for Docker's zero time (year 1) and for garbage."""
+    """Nanoseconds since 1970 of an RFC 3339 time, below 2**63; None for Docker's zero time (year 1) and for garbage."""
     match = _TIME.fullmatch(text) if isinstance(text, str) else None
     if not match or match[1] < "1970-01-02":
         return None
@@ -133,7 +138,8 @@ def time_ns(text: Any) -> int | None:
         whole = datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00"))
     except ValueError:
         return None
-    return int(whole.timestamp()) * 1_000_000_000 + int((match[2] or "0").ljust(9, "0"))
+    ns = int(whole.timestamp()) * 1_000_000_000 + int((match[2] or "0").ljust(9, "0"))
+    return ns if ns <= _LAST_NS else None
 
 
 def time_from_ns(ns: int | None) -> datetime | None:
@@ -146,17 +152,25 @@ def time_from_ns(ns: int | None) -> datetime | None:
         return None
 
 
-def container_facts(answer: Mapping[str, Any]) -> ContainerFacts:
-    """Facts from ``GET /containers/{id}/json``. Never raises on odd values: they become empty ones."""
+def is_engine_id(text: object) -> bool:
+    """Whether this can be an object's id in a request: what else an engine calls an id is not asked for."""
+    return isinstance(text, str) and _ENGINE_ID.fullmatch(text) is not None and text.strip(".") != ""
+
+
+def container_facts(answer: Mapping[str, Any], *, engine_id: str = "") -> ContainerFacts:
+    """Facts from ``GET /containers/{id}/json``. Never raises on odd values: they become empty ones.
+
+    ``engine_id`` is the id that was asked for; it counts, whatever the answer calls itself.
+    """
     state, config, host_config = (
         _dict(answer.get("State")),
         _dict(answer.get("Config")),
         _dict(answer.get("HostConfig")),
     )
-    status = _STATES.get(str(state.get("Status", "")).lower(), "dead" if state.get("Dead") else "created")
-    health = str(_dict(state.get("Health") or state.get("Healthcheck")).get("Status", "")).lower()
+    status = _STATES.get(_text(state.get("Status")).lower(), "dead" if state.get("Dead") is True else "created")
+    health = _text(_dict(state.get("Health") or state.get("Healthcheck")).get("Status")).lower()
     labels = {
-        clean_text(str(key), 512): clean_text(str(value), 4096)
+        clean_text(str(key), 512): clean_text(scalar_text(value), 4096)
         for key, value in list(_dict(config.get("Labels")).items())[:_MAX_LABELS]
     }
     times = [time_ns(answer.get("Created")), time_ns(state.get("StartedAt")), time_ns(state.get("FinishedAt"))]
@@ -165,7 +179,7 @@ def container_facts(answer: Mapping[str, Any]) -> ContainerFacts:
     shown, project = display(labels), compose(labels)
     ended = status in ("exited", "dead")
     name = _exact(answer.get("Name"), 256).lstrip("/")[:255]
-    engine_id = _exact(answer.get("Id"), 64)
+    engine_id = engine_id or _exact(answer.get("Id"), 64)
     return ContainerFacts(
         engine_id=engine_id,
         name=name or engine_id[:12],
@@ -212,12 +226,16 @@ def normal_reference(text: str) -> ImageReference | None:
 def list_digest(entry: Mapping[str, Any]) -> str:
     """Hex SHA-256 of what matters in an entry of ``GET /containers/json``: equal digests need no new inspection.
 
-    The age in ``Status`` is left out; its exit code and health stay in.
+    The age in ``Status`` is left out; its exit code and health stay in. Every start makes new endpoints in the
+    networks, by which a container is known that was restarted while nobody listened.
     """
     keys = ("Id", "Names", "Image", "ImageID", "Command", "Created", "Labels", "State", "Ports", "Mounts", "HostConfig")
     kept = {key: entry.get(key) for key in keys}
-    kept["Status"] = _AGE.sub("", str(entry.get("Status", "")))
-    kept["Networks"] = sorted(_dict(_dict(entry.get("NetworkSettings")).get("Networks")))
+    kept["Status"] = _AGE.sub("", _text(entry.get("Status")))
+    kept["Networks"] = {
+        name: [_dict(network).get(key) for key in ("EndpointID", "IPAddress", "GlobalIPv6Address")]
+        for name, network in _dict(_dict(entry.get("NetworkSettings")).get("Networks")).items()
+    }
     ports = kept["Ports"]
     if isinstance(ports, list):  # the Engine tells them in no fixed order
         kept["Ports"] = sorted(json.dumps(port, sort_keys=True) for port in ports)
@@ -234,7 +252,7 @@ def _command(answer: Mapping[str, Any], config: Mapping[str, Any]) -> str:
 
 
 def _variables(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    pairs = (str(entry).partition("=") for entry in _list(config.get("Env")))
+    pairs = (scalar_text(entry).partition("=") for entry in _list(config.get("Env")))
     return [(clean_text(name, 512), clean_text(value)) for name, _equals, value in pairs]
 
 
@@ -242,13 +260,13 @@ def _ports(settings: Mapping[str, Any], config: Mapping[str, Any]) -> list[PortB
     found: list[PortBinding] = []
     for spec, bindings in {**_dict(config.get("ExposedPorts")), **_dict(settings.get("Ports"))}.items():
         number, _slash, protocol = str(spec).partition("/")
-        if not number.isdigit() or int(number) > 65535:
+        if not _PORT.fullmatch(number) or int(number) > 65535:
             continue
         base = {"container_port": int(number), "protocol": _exact(protocol, 10) or "tcp"}
         published = [binding for binding in _list(bindings) if isinstance(binding, dict)]
         for binding in published:
-            port = str(binding.get("HostPort", ""))
-            host_port = int(port) if port.isdigit() and int(port) <= 65535 else None
+            port = scalar_text(binding.get("HostPort"))
+            host_port = int(port) if _PORT.fullmatch(port) and int(port) <= 65535 else None
             found.append(PortBinding(**base, host_ip=_exact(binding.get("HostIp"), 64), host_port=host_port))  # type: ignore[typeddict-item]
         if not published:
             found.append(PortBinding(**base, host_ip="", host_port=None))  # type: ignore[typeddict-item]
