@@ -1,12 +1,14 @@
 """Celery's entries: each takes ids, calls one function, and leaves what happened in rows."""
 
 import logging
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from celery import shared_task
 from django.conf import settings
 from django.core.cache import cache
+from django.db import OperationalError
 
 from containers import execution, operations, sync
 from containers.models import Event, Operation
@@ -19,8 +21,11 @@ from ssm.lib.jobs import enqueue
 
 logger = logging.getLogger(__name__)
 
-# Longer than any sweep: every request in it has a deadline.
-_SWEEP_LOCK_S: Final = 600
+# A worker that died in a sweep keeps others from it for so long. A longer sweep may meet another one of the same
+# device, which costs requests but does no harm: the rows are written under a lock of the database.
+_SWEEP_LOCK_S: Final = 120
+# A sweep that was handed out but did not end by then is handed out again: its message or its worker was lost.
+_SWEEP_EXPECTED: Final = timedelta(minutes=3)
 _CHUNK: Final = 5000
 
 
@@ -29,28 +34,26 @@ def dispatch_due_sweeps() -> None:
     """Hand out the sweeps that are due, each once, whoever else ticks; unreachable devices are swept on return."""
     moment = datetime.now(UTC)
     for device in Device.objects.due_for_sweep(moment)[:500]:
+        is_online = device.state == Device.State.ONLINE
         claimed = Device.objects.filter(pk=device.pk, next_sweep_at=device.next_sweep_at).update(
-            next_sweep_at=schedule_next_sweep(device, moment)
+            next_sweep_at=moment + _SWEEP_EXPECTED if is_online else schedule_next_sweep(device, moment)
         )
-        if claimed and device.state == Device.State.ONLINE:
+        if claimed and is_online:
             enqueue("containers.sweep_device", str(device.pk))
 
 
 @shared_task(name="containers.sweep_device")
 def sweep_device(device_id: str) -> None:
-    """Sweep one device. One at a time: a request that comes meanwhile makes the running one go round again."""
-    lock, again = f"sweep:{device_id}", f"sweep-again:{device_id}"
-    if not cache.add(lock, 1, _SWEEP_LOCK_S):
-        cache.set(again, 1, _SWEEP_LOCK_S)
+    """Sweep one device. One at a time: a request that comes meanwhile leaves it due, and the next tick hands it out."""
+    lock, holder = f"sweep:{device_id}", uuid.uuid4().hex
+    if not cache.add(lock, holder, _SWEEP_LOCK_S):
+        Device.objects.filter(pk=device_id).update(next_sweep_at=datetime.now(UTC))
         return
     try:
-        while True:
-            cache.delete(again)
-            _sweep(device_id)
-            if not cache.get(again):
-                return
+        _sweep(device_id)
     finally:
-        cache.delete(lock)
+        if cache.get(lock) == holder:
+            cache.delete(lock)
 
 
 def _sweep(device_id: str) -> None:
@@ -59,12 +62,19 @@ def _sweep(device_id: str) -> None:
         return
     started_at = datetime.now(UTC)
     try:
-        sync.sweep(device, pool.engine(connection_target(device)))
+        changes = sync.sweep(device, pool.engine(connection_target(device)))
     except SsmError as exc:
         logger.warning("sweep failed: %s", exc, extra={"device": device_id})
-        sync.record_sweep(device, started_at=started_at, error=str(exc))
+        sync.record_sweep(device, started_at=started_at, error=str(exc), is_complete=False)
+    except OperationalError:
+        raise  # nothing can be noted; it stays due and is handed out again
+    except Exception as exc:
+        logger.exception("sweep failed unexpectedly", extra={"device": device_id})
+        error = f"SSM failed at this sweep ({type(exc).__name__}): see its log."
+        sync.record_sweep(device, started_at=started_at, error=error, is_complete=False)
     else:
-        sync.record_sweep(device, started_at=started_at)
+        unread = f"{len(changes.unread)} could not be inspected: " + "; ".join(changes.unread[:5])
+        sync.record_sweep(device, started_at=started_at, error=unread[:2000] if changes.unread else "")
 
 
 @shared_task(name="containers.run_operation")

@@ -10,7 +10,7 @@ from django.db.models import Q
 from devices.errors import DeviceError
 from devices.models import Credential, Device, HostKey, now
 from devices.rules.host_keys import PinnedKey
-from devices.rules.schedules import next_run
+from devices.rules.schedules import DEFAULT_SWEEP_SCHEDULE, ScheduleError, next_run
 from devices.rules.targets import Authentication, ConnectionTarget
 from ssm.lib.roles import SomeUser
 
@@ -74,8 +74,14 @@ def replace_host_keys(device: Device, key: PinnedKey, user: SomeUser | None) -> 
 
 
 def schedule_next_sweep(device: Device, after: datetime) -> datetime:
-    """When the device's schedule fires next after a time, with the device's own stable spread of up to a minute."""
-    return next_run(device.sweep_schedule, after, spread_key=device.pk.int)
+    """When the device's schedule fires next after a time, with the device's own stable spread of up to a minute.
+
+    One that cannot be used, however it came into the row, counts as the default: it must not stop the others' sweeps.
+    """
+    try:
+        return next_run(device.sweep_schedule, after, spread_key=device.pk.int)
+    except ScheduleError:
+        return next_run(DEFAULT_SWEEP_SCHEDULE, after, spread_key=device.pk.int)
 
 
 def note_connecting(device: Device) -> bool:
@@ -85,9 +91,13 @@ def note_connecting(device: Device) -> bool:
 
 
 def note_online(device: Device, *, engine: dict[str, Any], channel_kind: str) -> bool:
-    """Record that the engine answers. ``engine`` holds columns to set; True when the state changed by it."""
+    """Record that the engine answers, and that a sweep is due; ``engine`` holds columns to set.
+
+    True when the state changed by it.
+    """
+    moment = now()
     Device.objects.filter(pk=device.pk).update(
-        last_seen_at=now(), next_attempt_at=None, channel_kind=channel_kind, **engine
+        last_seen_at=moment, next_attempt_at=None, next_sweep_at=moment, channel_kind=channel_kind, **engine
     )
     return _change(
         device, ~Q(state=Device.State.ONLINE), state=Device.State.ONLINE, state_code="", state_message="", state_fix=""
@@ -122,7 +132,12 @@ def note_unreachable(device: Device, error: DeviceError, next_attempt_at: dateti
 def note_disabled(device: Device) -> bool:
     """Record that nobody watches the device any more."""
     return _change(
-        device, ~Q(state=Device.State.DISABLED), state=Device.State.DISABLED, state_code="", state_message="", state_fix=""
+        device,
+        ~Q(state=Device.State.DISABLED),
+        state=Device.State.DISABLED,
+        state_code="",
+        state_message="",
+        state_fix="",
     )
 
 
@@ -136,6 +151,9 @@ def doubt_silent_devices() -> list[Device]:
     silent = Device.objects.filter(state=Device.State.ONLINE, last_seen_at__lt=datetime.now(UTC) - SILENCE)
     changed = []
     for device in silent:
+        if not device.watch_enabled:
+            changed += [device] if note_disabled(device) else []
+            continue
         if _change(
             device,
             Q(state=Device.State.ONLINE, last_seen_at=device.last_seen_at),
