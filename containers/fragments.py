@@ -22,7 +22,9 @@ from devices.models import Device
 from ssm.lib.database import database_work
 from ssm.lib.roles import SomeUser
 
-_ELEMENT: Final = re.compile(r"(?P<kind>container|device|operation)-(?P<id>[0-9a-f-]{36})-(?P<part>[a-z]{1,20})")
+_ELEMENT: Final = re.compile(
+    r"(?P<kind>container|device|operation)-(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<part>[a-z]{1,20})"
+)
 _TEMPLATES: Final = {
     ("container", "row"): "containers/partials/row.html",
     ("container", "header"): "containers/partials/header.html",
@@ -63,20 +65,40 @@ class Fragments:
 
     def __init__(self) -> None:
         self._rendered: OrderedDict[str, tuple[int, asyncio.Future[str]]] = OrderedDict()
+        self._arrived: OrderedDict[str, int] = OrderedDict()
+        self._count = 0
 
-    async def html(self, element: Element, version: int, user: SomeUser) -> str:
-        """The element as it is at ``version`` or later; empty when its object is gone.
+    def arrival(self, stamp: str) -> int:
+        """The number of a change in this process: the same for every page that hears of it, growing by arrival.
 
-        Renders in a thread; the rendering goes on when one of those who wait for it leaves.
+        What is rendered after the first page heard of a change shows it, as it was committed by then.
+        """
+        number = self._arrived.get(stamp)
+        if number is None:
+            self._count += 1
+            number = self._arrived[stamp] = self._count
+            while len(self._arrived) > _KEPT:
+                self._arrived.popitem(last=False)
+        return number
+
+    async def html(self, element: Element, number: int, user: SomeUser) -> str:
+        """The element as it is at the change of that number or later; empty when its object is gone.
+
+        Renders in a thread; the rendering goes on when one of those who wait for it leaves. Raises what the rendering
+        raised, to all who wait for it; who asks again gets a new one.
         """
         known = self._rendered.get(element.name)
-        if known is None or known[0] < version:
+        if known is None or known[0] < number or _has_failed(known[1]):
             future = asyncio.get_running_loop().run_in_executor(_executor, render_element, element, user)
-            known = self._rendered[element.name] = (version, future)
+            known = self._rendered[element.name] = (number, future)
             self._rendered.move_to_end(element.name)
             while len(self._rendered) > _KEPT:
                 self._rendered.popitem(last=False)
         return await asyncio.shield(known[1])
+
+
+def _has_failed(future: "asyncio.Future[str]") -> bool:
+    return future.done() and (future.cancelled() or future.exception() is not None)
 
 
 _instances: WeakKeyDictionary[asyncio.AbstractEventLoop, Fragments] = WeakKeyDictionary()

@@ -8,7 +8,7 @@ layer is at-most-once, so a message that is lost costs freshness until the next 
 import asyncio
 import logging
 import threading
-import time
+import uuid
 from collections.abc import Iterable
 from typing import Literal, TypedDict
 
@@ -25,14 +25,18 @@ MANY = 200
 
 
 class Change(TypedDict):
-    """What travels over the channel layer. ``version`` grows with each change; ``ids`` are of one kind and device."""
+    """What travels over the channel layer; ``ids`` are of one kind and device.
+
+    ``stamp`` tells one message from another. It says nothing about their order: that is the order of arrival, since
+    clocks of processes differ, and of two transactions the first to announce may be the last to commit.
+    """
 
     type: Literal["live.change"]
     kind: Kind
     what: What
     device: str
     ids: list[str]
-    version: int
+    stamp: str
 
 
 def device_group(device_id: str) -> str:
@@ -78,7 +82,5 @@ def publish(kind: Kind, device_id: object, ids: Iterable[object], *, what: What 
         return
     if len(texts) > MANY:
         texts, what = texts[:1], "appeared"
-    message = Change(
-        type="live.change", kind=kind, what=what, device=str(device_id), ids=texts, version=time.time_ns()
-    )
+    message = Change(type="live.change", kind=kind, what=what, device=str(device_id), ids=texts, stamp=uuid.uuid4().hex)
     transaction.on_commit(lambda: _sender.send(message))

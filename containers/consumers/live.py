@@ -6,18 +6,27 @@ signal makes the page read its list again, since only a page knows its filter an
 
 import asyncio
 import json
+import logging
 import time
+import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
+from channels.auth import get_user
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.contrib.auth import get_user_model
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import DatabaseError
+from django.db.models import Q
 
 from containers.fragments import Element, fragments, parse_element
-from containers.models import Container
+from containers.models import Container, Operation
 from containers.push import FLEET_GROUP, Change
+from devices.models import Device, now
 from ssm.lib.roles import SomeUser, can_view
+
+logger = logging.getLogger(__name__)
 
 UNAUTHENTICATED: Final = 4401
 FORBIDDEN: Final = 4403
@@ -26,23 +35,38 @@ MAX_ELEMENTS: Final = 1000
 SPACING_S: Final = 0.2
 COUNTS_SPACING_S: Final = 0.5
 SIGNAL_SPACING_S: Final = 1.0
+RENDER_AGAIN_S: Final = 2.0
 RECHECK_S: Final = 60.0
+PAGE_ON_ITS_WAY: Final = timedelta(seconds=30)
 # Pages that list what needs attention: any change may add or take a line there.
 _ATTENTIVE_PAGES: Final = frozenset({"home"})
 
 
 @dataclass(slots=True)
 class _Shown:
-    """An element on the page: when it may be sent next, the change it waits for, and the timer it waits by."""
+    """An element on the page: the last change it must show, the one it shows, and when it may be sent next.
+
+    It is sent by one task at a time, or an older rendering that took long could come after a newer one.
+    """
 
     element: Element
+    spacing_s: float
+    wanted: int = 0
+    sent: int = 0
     not_before: float = 0.0
-    version: int = 0
+    is_busy: bool = False
     timer: asyncio.TimerHandle | None = None
+
+
+def _ids(elements: list[Element], kind: str) -> set[str]:
+    return {element.object_id for element in elements if element.kind == kind}
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
     """One open page of one user."""
+
+    # Seconds between two looks whether the user may still watch.
+    recheck_s: float = RECHECK_S
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -84,7 +108,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return
         try:
             message = json.loads(text_data)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if isinstance(message, dict) and message.get("type") == "watch" and isinstance(message.get("ids"), list):
             self._page = str(message.get("page", ""))[:40]
@@ -92,21 +116,34 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def _watch(self, names: list[str]) -> None:
         """Show these elements from now on, as far as the user may see them."""
-        elements = [element for element in map(parse_element, names) if element is not None]
-        wanted = {element.object_id for element in elements if element.kind == "container"}
-        devices = await self._devices_of(self.scope["user"], wanted)
+        elements = [element for element in map(parse_element, dict.fromkeys(names)) if element is not None]
+        devices = await self._devices_of(self.scope["user"], _ids(elements, "container"))
         kept = self._shown
         self._shown, self._by_object, self._containers_of = {}, {}, {}
+        fresh = []
         for element in elements:
             if element.kind == "container" and element.object_id not in devices:
                 continue
-            shown = self._shown[element.name] = kept.pop(element.name, None) or _Shown(element)
+            shown = kept.pop(element.name, None)
+            if shown is None:
+                shown = _Shown(element, SPACING_S if element.object_id else COUNTS_SPACING_S)
+                fresh.append(shown)
+            self._shown[element.name] = shown
             self._by_object.setdefault(element.object_id, []).append(shown)
-        for shown in kept.values():
-            if shown.timer:
-                shown.timer.cancel()
+        for left in kept.values():
+            if left.timer:
+                left.timer.cancel()
         for container_id, device_id in devices.items():
             self._containers_of.setdefault(device_id, []).append(container_id)
+        await self._catch_up(fresh)
+
+    async def _catch_up(self, fresh: list[_Shown]) -> None:
+        """Send what may have changed after the page was made and before this socket heard of its elements."""
+        changed = await self._changed_lately([shown.element for shown in fresh])
+        number = fragments().arrival(uuid.uuid4().hex)
+        for shown in fresh:
+            if not shown.element.object_id or shown.element.object_id in changed:
+                self._schedule(shown, number)
 
     @staticmethod
     @database_sync_to_async
@@ -114,9 +151,26 @@ class LiveConsumer(AsyncWebsocketConsumer):
         rows = Container.objects.visible_to(user).filter(pk__in=container_ids).values_list("pk", "device_id")
         return {str(container_id): str(device_id) for container_id, device_id in rows}
 
+    @staticmethod
+    @database_sync_to_async
+    def _changed_lately(elements: list[Element]) -> set[str]:
+        """Ids of objects that changed while a page may have been on its way to its reader. At most three queries."""
+        since = now() - PAGE_ON_ITS_WAY
+        containers = Q(changed_at__gte=since) | Q(operations__created_at__gte=since)
+        containers |= Q(operations__finished_at__gte=since) | Q(device__state_since__gte=since)
+        found: set[str] = set()
+        for rows, kind in (
+            (Container.objects.filter(containers), "container"),
+            (Device.objects.filter(state_since__gte=since), "device"),
+            (Operation.objects.filter(Q(state__in=Operation.ACTIVE_STATES) | Q(finished_at__gte=since)), "operation"),
+        ):
+            if ids := _ids(elements, kind):
+                found |= {str(pk) for pk in rows.filter(pk__in=ids).values_list("pk", flat=True)}
+        return found
+
     async def live_change(self, change: Change) -> None:
         """Something changed somewhere: send what of it is on this page."""
-        version, device_id = change["version"], change["device"]
+        number, device_id = fragments().arrival(change["stamp"]), change["device"]
         touched = [*change["ids"], device_id]
         if change["kind"] == "device":
             # Rows show whether their host is reachable.
@@ -125,34 +179,44 @@ class LiveConsumer(AsyncWebsocketConsumer):
         for object_id in touched:
             for shown in self._by_object.get(object_id, ()):
                 concerned = True
-                self._schedule(shown, version, SPACING_S)
+                self._schedule(shown, number)
         for shown in self._by_object.get("", ()):
-            self._schedule(shown, version, COUNTS_SPACING_S)
+            self._schedule(shown, number)
         came_or_went = change["what"] != "updated"
         if came_or_went or self._page in _ATTENTIVE_PAGES or (concerned and not self._page.endswith("s")):
             self._schedule_signal()
 
-    def _schedule(self, shown: _Shown, version: int, spacing_s: float) -> None:
-        shown.version = max(shown.version, version)
-        if shown.timer is not None:
+    def _schedule(self, shown: _Shown, number: int) -> None:
+        shown.wanted = max(shown.wanted, number)
+        if shown.timer is not None or shown.is_busy:
             return
-        moment = time.monotonic()
-        if shown.not_before <= moment:
-            shown.not_before = moment + spacing_s
-            self._start(self._send(shown))
-            return
-        loop = asyncio.get_running_loop()
-        shown.timer = loop.call_later(shown.not_before - moment, self._on_timer, shown, spacing_s)
+        delay = shown.not_before - time.monotonic()
+        if delay <= 0:
+            self._begin(shown)
+        else:
+            shown.timer = asyncio.get_running_loop().call_later(delay, self._begin, shown)
 
-    def _on_timer(self, shown: _Shown, spacing_s: float) -> None:
+    def _begin(self, shown: _Shown) -> None:
         shown.timer = None
-        shown.not_before = time.monotonic() + spacing_s
+        shown.is_busy = True
+        shown.not_before = time.monotonic() + shown.spacing_s
         self._start(self._send(shown))
 
     async def _send(self, shown: _Shown) -> None:
-        html = await fragments().html(shown.element, shown.version, self.scope["user"])
-        if html and shown.element.name in self._shown:
-            await self.send(text_data=html)
+        number = shown.wanted
+        try:
+            html = await fragments().html(shown.element, number, self.scope["user"])
+        except Exception:
+            # The database away, most likely: what the page shows is old until it is back.
+            logger.warning("%s not rendered", shown.element.name, exc_info=True)
+            shown.not_before = time.monotonic() + RENDER_AGAIN_S
+        else:
+            if html and self._shown.get(shown.element.name) is shown:
+                await self.send(text_data=html)
+            shown.sent = number
+        shown.is_busy = False
+        if shown.sent < shown.wanted and self._shown.get(shown.element.name) is shown:
+            self._schedule(shown, shown.wanted)
 
     def _schedule_signal(self) -> None:
         """Ask the page to read its list again, at most once a second; the last change is never left out."""
@@ -173,16 +237,20 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def _recheck(self) -> None:
         """Close the socket of somebody who was logged out, deactivated or lost the role."""
         while True:
-            await asyncio.sleep(RECHECK_S)
-            if not await self._still_allowed():
+            await asyncio.sleep(self.recheck_s)
+            try:
+                allowed = await self._still_allowed()
+            except DatabaseError:
+                continue  # nothing can be shown meanwhile either
+            if not allowed:
                 await self.close(FORBIDDEN)
                 return
 
-    @database_sync_to_async
-    def _still_allowed(self) -> bool:
-        session = self.scope["session"]
-        user = get_user_model().objects.filter(pk=self.scope["user"].pk, is_active=True).first()
-        return user is not None and session.exists(session.session_key) and can_view(user)
+    async def _still_allowed(self) -> bool:
+        """Read session and user anew: logged out, another password, deactivated, expired, without the role."""
+        stored = SessionStore(self.scope["session"].session_key)
+        user = await get_user({"session": stored})
+        return user.is_authenticated and await database_sync_to_async(can_view)(user)
 
     def _start(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
