@@ -12,9 +12,10 @@ from django.db import Error as DatabaseError
 from containers.models import Event
 from containers.push import publish
 from containers.rules.events import EngineEvent, EventDecoder, EventStreamError, engine_events
-from containers.rules.masking import clean_text
+from containers.rules.inspection import time_ns
+from containers.rules.masking import clean_text, scalar_text
 from devices.connections import Engine, EngineStream, pool
-from devices.errors import ConnectionLost, DeviceError
+from devices.errors import ConnectionLost, DeviceError, NotDocker
 from devices.models import Device
 from devices.services import connection_target, note_connecting, note_online, note_unreachable
 from ssm.lib.database import database_work
@@ -111,10 +112,14 @@ class Follower:
                 publish("device", device.pk, [device.pk])
         engine = pool.engine(target)
         info = engine.get_json("/info")
-        stream = engine.stream("/events", self._since(device), read_timeout_s=None)
+        if not isinstance(info, dict):
+            raise NotDocker(f"{device.name}: the engine tells nothing about itself.")
+        stream = engine.stream("/events", self._since(device, time_ns(info.get("SystemTime"))), read_timeout_s=None)
         with self._lock:
             self._engine, self._stream = engine, stream
         try:
+            if self._stopped.is_set():  # it was stopped before there was a stream to close
+                return
             with database_work():
                 note_online(device, engine=engine_columns(engine, info), channel_kind=engine.channel_kind)
                 publish("device", device.pk, [device.pk])
@@ -138,13 +143,16 @@ class Follower:
                 self._submit(device, engine, event)
 
     @staticmethod
-    def _since(device: Device) -> dict[str, str]:
-        """Where to take up the stream, by the Engine's own clock; from now on when nothing was ever heard."""
+    def _since(device: Device, clock_ns: int | None) -> dict[str, str]:
+        """Where to take up the stream, by the Engine's own clock; from now on when nothing was ever heard.
+
+        An event from the future was told by a clock that has been set back since: what comes now is "before" it.
+        """
         with database_work():
             last = Event.objects.filter(device=device).order_by("-time_ns").values_list("time_ns", flat=True).first()
         if last is None:
             return {}
-        since_ns = max(0, last - OVERLAP_NS)
+        since_ns = max(0, min(last, clock_ns or last) - OVERLAP_NS)
         return {"since": f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09d}"}
 
     def _note_failure(self, error: DeviceError) -> float:
@@ -176,7 +184,8 @@ def engine_columns(engine: Engine, info: dict[str, Any]) -> dict[str, Any]:
         return clean_text(value[:limit], limit)[:limit] if isinstance(value, str) else ""
 
     components = version.get("Components")
-    names = [str(part.get("Name", "")) for part in components if isinstance(part, dict)] if components else []
+    parts = components if isinstance(components, list) else []
+    names = [scalar_text(part.get("Name")) for part in parts if isinstance(part, dict)]
     cpus, memory = info.get("NCPU"), info.get("MemTotal")
     return {
         "engine_id": text(info.get("ID"), 128),

@@ -15,13 +15,16 @@ LEASE_S: Final = 20
 _PREFIX: Final = "ssm:follow:"
 _LISTENERS: Final = "ssm:listeners"
 
-# Renew if mine, take if free; gives 1 when this listener holds the lease afterwards.
+# Renew if mine, take if free: the first ARGV[4] keys are at work here already, which is no reason to count them (Redis
+# may have come back empty); of the others at most ARGV[3]. Gives 1 when this listener holds the lease afterwards.
 _HOLD: Final = """
 local held = {}
 for index, key in ipairs(KEYS) do
   local holder = redis.call('GET', key)
   if holder == ARGV[1] then
     redis.call('PEXPIRE', key, ARGV[2]); held[index] = 1
+  elseif not holder and index <= tonumber(ARGV[4]) then
+    redis.call('SET', key, ARGV[1], 'PX', ARGV[2]); held[index] = 1
   elseif not holder and tonumber(ARGV[3]) > 0 then
     redis.call('SET', key, ARGV[1], 'PX', ARGV[2]); held[index] = 1; ARGV[3] = tostring(tonumber(ARGV[3]) - 1)
   else
@@ -56,11 +59,13 @@ class Leases:
         share = math.ceil(len(wanted) / max(1, self._listeners()))
         room = max(0, share - len(already & wanted))
         # Those at work come first, so that room is left for what is renewed.
-        order = sorted(wanted & already) + sorted(wanted - already)
+        kept = sorted(wanted & already)
+        order = kept + sorted(wanted - already)
         if not order:
             self._held = set()
             return set()
-        answer = self._hold(keys=[_PREFIX + device for device in order], args=[self._name, LEASE_S * 1000, room])
+        keys = [_PREFIX + device for device in order]
+        answer = self._hold(keys=keys, args=[self._name, LEASE_S * 1000, room, len(kept)])
         self._held = {device for device, held in zip(order, answer, strict=True) if held}
         return set(self._held)
 

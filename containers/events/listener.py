@@ -12,9 +12,9 @@ from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from containers.events.coalescing import Coalescer
-from containers.events.follower import Follower
+from containers.events.follower import SWEEP_TASK, Follower
 from containers.events.leases import Leases
-from containers.events.recording import record
+from containers.events.recording import record, record_unseen
 from containers.push import publish
 from containers.rules.events import EngineEvent
 from devices.connections import Engine, pool
@@ -22,6 +22,7 @@ from devices.errors import DeviceError
 from devices.models import Device
 from devices.services import note_alive, note_disabled
 from ssm.lib.database import database_work
+from ssm.lib.jobs import enqueue
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +30,10 @@ LOOK_EVERY_S: Final = 1.0
 # A lost host is noticed within 30 s: at most this long until a ping, and this long until it counts as lost.
 PING_EVERY_S: Final = 10.0
 PING_PATIENCE_S: Final = 6.0
-HANDLERS: Final = 8
+HANDLERS: Final = 32
 PINGERS: Final = 16
 
-_Key = tuple[str, str, str]
+_Key = tuple[str, str]
 _Work = tuple[Device, Engine, EngineEvent]
 
 
@@ -43,7 +44,7 @@ class Listener:
         self._leases = leases
         self._followers: dict[str, Follower] = {}
         self._watched: dict[str, tuple[object, ...]] = {}
-        self._coalescer: Coalescer[_Key, _Work] = Coalescer(self._handle, threads=HANDLERS)
+        self._coalescer: Coalescer[str, _Key, _Work] = Coalescer(self._handle, threads=HANDLERS)
         self._pingers = ThreadPoolExecutor(PINGERS, thread_name_prefix="ping")
         self._stopped = threading.Event()
         self._next_ping = 0.0
@@ -107,20 +108,27 @@ class Listener:
                     publish("device", device.pk, [device.pk])
 
     def _submit(self, device: Device, engine: Engine, event: EngineEvent) -> None:
-        self._coalescer.submit((str(device.pk), event.kind, event.actor_id), (device, engine, event))
+        key = ("container", event.container_id) if event.container_id else (event.kind, event.actor_id)
+        urgent = event.is_urgent or not event.changes_container
+        self._coalescer.submit(str(device.pk), key, (device, engine, event), urgent=urgent)
 
-    def _handle(self, _key: _Key, work: list[_Work]) -> None:
+    def _handle(self, device_id: str, _key: _Key, work: list[_Work]) -> None:
         device, engine, _event = work[-1]
+        events = [event for _device, _engine, event in work]
         try:
             with database_work():
-                record(device, engine, [event for _device, _engine, event in work])
-        except DeviceError as exc:
-            # The stream breaks with the connection: the events are told again, and a sweep follows.
-            logger.warning("events not recorded: %s", exc, extra={"device": str(device.pk)})
+                try:
+                    record(device, engine, events)
+                except DeviceError as exc:
+                    logger.warning("events not recorded: %s", exc, extra={"device": device_id})
+                    if engine.is_open:
+                        record_unseen(device, events)
+                        enqueue(SWEEP_TASK, device_id)
+                    # Else the stream broke with the connection: the events are told again, and a sweep follows.
         except DatabaseError as exc:
             # What could not be written is asked for anew once the stream is taken up from the last stored event.
-            logger.warning("events not written: %s", exc, extra={"device": str(device.pk)})
-            follower = self._followers.get(str(device.pk))
+            logger.warning("events not written: %s", exc, extra={"device": device_id})
+            follower = self._followers.get(device_id)
             if follower is not None:
                 follower.drop()
 
