@@ -36,6 +36,8 @@ STILL_WANTED: Final = timedelta(minutes=10)
 # Ask that long for the outcome of an act before giving up on a host that does not come back.
 OUTCOME_WANTED: Final = timedelta(hours=24)
 DEFAULT_STOP_TIMEOUT_S: Final = 10
+# What the Engine takes beside the container's own time to end: the kill, networks, the new start.
+ENGINE_MARGIN: Final = timedelta(seconds=5)
 _SURE: Final = "confirmed by looking at the host again"
 
 
@@ -73,6 +75,11 @@ class _Heartbeats:
             with self._lock:
                 self._ids.discard(str(operation.pk))
 
+    def hold(self, operation_id: str) -> bool:
+        """Whether a thread of this process is at that operation."""
+        with self._lock:
+            return operation_id in self._ids
+
     def _run(self) -> None:
         while True:
             time.sleep(operations.HEARTBEAT.total_seconds())
@@ -100,7 +107,12 @@ def run(operation_id: str) -> None:
 
 
 def settle(orphan: Operation) -> None:
-    """Find out what became of an operation whose worker is gone, and finish it if it is still wanted."""
+    """Find out what became of an operation whose worker is gone, and finish it if it is still wanted.
+
+    One that a thread of this process is at has no heartbeat because the database was away: it is let be.
+    """
+    if _heartbeats.hold(str(orphan.pk)):
+        return
     device = orphan.device
     if device is not None and device.state == Device.State.UNREACHABLE and _age(orphan) < OUTCOME_WANTED:
         operations.note_progress(orphan, f"{device.name} is unreachable: the outcome is known once it answers")
@@ -157,6 +169,8 @@ def _perform(operation: Operation, device: Device, engine: Engine) -> None:
         raise ContainerGoneError(
             f"{operation.target_name} does not exist on {device.name} any more.", fix="Nothing is left to do."
         )
+    elif before is not None and _may_be_under_way(operation):
+        operations.release(operation, f"its first worker is gone, but {device.name} may still be at it")
     elif before is not None and _age(operation) > STILL_WANTED:
         raise ActIneffectiveError(
             f"{operation.target_name} on {device.name} was not reached in time, so it was not begun again.",
@@ -165,6 +179,15 @@ def _perform(operation: Operation, device: Device, engine: Engine) -> None:
     else:
         operations.note_before(operation, now.as_json())
         _act_and_confirm(operation, device, engine, now)
+
+
+def _may_be_under_way(operation: Operation) -> bool:
+    """Whether the Engine may still be at what a worker that is gone had asked for: it works on without its client.
+
+    Asked for once more meanwhile, a restart would be done twice.
+    """
+    begun_at = operation.started_at or operation.created_at
+    return datetime.now(UTC) - begun_at < timedelta(seconds=_patience_s(operation)) + ENGINE_MARGIN
 
 
 def _act_and_confirm(operation: Operation, device: Device, engine: Engine, before: Standing) -> None:
@@ -199,13 +222,20 @@ def _act(engine: Engine, operation: Operation) -> None:
         query = {"force": _flag(parameters.get("force")), "v": _flag(parameters.get("volumes"))}
         engine.delete(path, query, timeout_s=120)
     elif operation.kind in (Operation.Kind.STOP, Operation.Kind.RESTART):
-        patience = int(parameters.get("timeout_s", DEFAULT_STOP_TIMEOUT_S))
+        patience = _patience_s(operation)
         # The Engine answers only when the container has ended, or was killed after its time-out.
         engine.post(f"{path}/{operation.kind}", {"t": str(patience)}, timeout_s=patience + 60)
     elif operation.kind == Operation.Kind.KILL:
         engine.post(f"{path}/kill", {"signal": str(parameters.get("signal", "SIGKILL"))}, timeout_s=60)
     else:
         engine.post(f"{path}/{operation.kind}", timeout_s=60)
+
+
+def _patience_s(operation: Operation) -> int:
+    """Seconds that the Engine gives the container's processes to end by themselves; 0 for acts without such a time."""
+    if operation.kind not in (Operation.Kind.STOP, Operation.Kind.RESTART):
+        return 0
+    return int(operation.parameters.get("timeout_s", DEFAULT_STOP_TIMEOUT_S))
 
 
 def _flag(value: object) -> str:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from containers.errors import OperationConflict, OperationRefused
 from containers.models import Container, Operation
@@ -24,6 +25,7 @@ HEARTBEAT: Final = timedelta(seconds=5)
 ORPHANED_AFTER: Final = timedelta(seconds=16)
 # A queued operation that nobody took by then has lost its message.
 RESENT_AFTER: Final = timedelta(seconds=15)
+RESENT_EVERY: Final = timedelta(minutes=1)
 
 _ING: Final = {
     "start": "being started",
@@ -175,13 +177,21 @@ def orphans() -> list[Operation]:
 
 
 def resend_forgotten() -> int:
-    """Hand queued operations, whose message was lost, to the workers again; a double one finds nothing to claim."""
+    """Hand queued operations, whose message was lost, to the workers again; a double one finds nothing to claim.
+
+    Each at most every minute (their heartbeat is that of the last message), as they may also wait for a free worker.
+    """
+    moment = datetime.now(UTC)
     forgotten = Operation.objects.filter(
-        state=Operation.State.QUEUED, created_at__lt=datetime.now(UTC) - RESENT_AFTER
-    ).values_list("pk", flat=True)[:200]
-    for operation_id in forgotten:
+        Q(heartbeat_at=None) | Q(heartbeat_at__lt=moment - RESENT_EVERY),
+        state=Operation.State.QUEUED,
+        created_at__lt=moment - RESENT_AFTER,
+    )
+    operation_ids = list(forgotten.order_by("created_at").values_list("pk", flat=True)[:200])
+    Operation.objects.filter(pk__in=operation_ids, state=Operation.State.QUEUED).update(heartbeat_at=moment)
+    for operation_id in operation_ids:
         enqueue(RUN_TASK, str(operation_id))
-    return len(forgotten)
+    return len(operation_ids)
 
 
 def _announce(operation: Operation, what: Any = "updated") -> None:
