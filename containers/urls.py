@@ -2,11 +2,13 @@
 
 from django.urls import include, path
 
-from containers.views import fleet, operations, pages
+from containers.views import fleet, logs, operations, pages
 
 container_urlpatterns = [
     path("", fleet.fleet, name="list"),
     path("<uuid:pk>/", pages.overview, name="detail"),
+    path("<uuid:pk>/logs/", logs.logs, name="logs"),
+    path("<uuid:pk>/logs/download/", logs.log_download, name="log_download"),
     path("<uuid:pk>/inspect/", pages.inspect, name="inspect"),
     path("<uuid:pk>/events/", pages.events, name="events"),
     path("<uuid:pk>/operations/", operations.operations, name="operations"),

@@ -93,24 +93,22 @@ function extended(codes, at) {
   return ["", 0];
 }
 
-// An element for a styled segment. Colours outside of the palette are set by script, which the policy allows, and are
-// bent towards the theme's text by the style sheet so that they stay readable on it.
+// An element for a styled segment. Colours outside of the palette are set by script, which the policy allows; the style
+// sheet bends them towards the theme so that they stay readable on its ground.
 export function styledElement(style) {
   const element = document.createElement("span");
-  const [fg, bg] = style.inverse ? [style.bg || "ground", style.fg || "text"] : [style.fg, style.bg];
-  colour(element, "fg", fg, style.bold);
-  colour(element, "bg", bg, false);
+  const colours = style.inverse ? [["solid", style.fg || "text"]] : [["fg", style.fg], ["bg", style.bg]];
+  for (const [kind, value] of colours) {
+    if (!value) continue;
+    if (value.startsWith("#")) {
+      element.classList.add(`ansi-${kind}-own`);
+      element.style.setProperty(kind === "bg" ? "--ansi-bg" : "--ansi-fg", value);
+    } else {
+      // Terminals show the eight base colours bright when bold.
+      const isBase = style.bold && kind === "fg" && value.length === 1 && Number(value) < 8;
+      element.classList.add(`ansi-${kind}-${isBase ? Number(value) + 8 : value}`);
+    }
+  }
   for (const name of ["bold", "dim", "italic", "underline", "strike"]) if (style[name]) element.classList.add(`ansi-${name}`);
   return element;
-}
-
-function colour(element, kind, value, bold) {
-  if (!value) return;
-  if (value.startsWith("#")) {
-    element.classList.add(`ansi-${kind}-own`);
-    element.style.setProperty(`--ansi-${kind}`, value);
-  } else {
-    // Terminals show the eight base colours bright when bold.
-    element.classList.add(`ansi-${kind}-${bold && value.length === 1 && Number(value) < 8 ? Number(value) + 8 : value}`);
-  }
 }

@@ -90,7 +90,7 @@ export class LogView {
   scrollTo(place) {
     if (place === "end") return this.pin();
     this.#pin(false);
-    this.#anchor = { key: -Infinity, delta: 0 };
+    this.#anchor = { key: -Infinity, delta: -this.space.offsetTop };
     this.update();
     this.handlers.top();
   }
@@ -128,8 +128,9 @@ export class LogView {
 
   #keepPlace(scrollTop) {
     if (!this.list?.length) return;
-    const { index, offset } = this.list.atOffset(scrollTop);
-    this.#anchor = { key: this.list.at(index).key, delta: scrollTop - offset };
+    const pixel = scrollTop - this.space.offsetTop;
+    const { index, offset } = this.list.atOffset(Math.max(0, pixel));
+    this.#anchor = { key: this.list.at(index).key, delta: pixel - offset };
   }
 
   #measureText() {
@@ -163,16 +164,17 @@ export class LogView {
       const top = this.#wantedTop();
       if (Math.abs(scroller.scrollTop - top) > 0.5) scroller.scrollTop = top;
       this.#set = scroller.scrollTop;
-      this.#fill(this.#set);
+      this.#fill(this.#set - this.space.offsetTop);
       if (!this.#measure()) break;
     }
   }
 
   #wantedTop() {
-    const most = Math.max(0, this.list.height - this.scroller.clientHeight);
+    const most = Math.max(0, this.scroller.scrollHeight - this.scroller.clientHeight);
     if (this.#pinned) return most;
     if (!this.list.length) return 0;
-    return Math.max(0, Math.min(most, this.list.offsetOf(this.list.indexOfKey(this.#anchor.key)) + this.#anchor.delta));
+    const offset = this.list.offsetOf(this.list.indexOfKey(this.#anchor.key));
+    return Math.max(0, Math.min(most, this.space.offsetTop + offset + this.#anchor.delta));
   }
 
   #fill(scrollTop) {
