@@ -275,11 +275,10 @@ class Follower:
         if isinstance(error, EngineNotFound):
             self._removed()
             return
-        message = error.engine_message if isinstance(error, EngineError) and error.engine_message else error.message
         fix = error.fix
-        if "does not support reading" in message:
+        if isinstance(error, EngineError) and "does not support reading" in error.engine_message:
             fix = "Give the container a log driver that can be read, such as json-file, local or journald."
-        self._set_state("unreadable", message, fix)
+        self._set_state("unreadable", error.message, fix)
         self._wait(_UNREADABLE_RETRY_S)
 
     def _resumed(self, *, complete: bool) -> None:

@@ -99,6 +99,7 @@ export function attachControls(root, page) {
     else if ("logPattern" in dataset) filter.isPattern = !filter.isPattern;
     else if ("logFollow" in dataset) return page.follow(!page.view.isPinned);
     else if ("logEnd" in dataset) return page.follow(true);
+    else if ("logFull" in dataset) return full();
     else if ("logClear" in dataset) return page.clear();
     else if ("logRetry" in dataset) return page.retry();
     else if ("logOlder" in dataset) return page.loadOlder();
@@ -118,6 +119,11 @@ export function attachControls(root, page) {
     if (!row || event.target.closest(".log-detail") || String(getSelection())) return;
     const line = page.view.lineOf(row);
     if (line) page.view.toggle(line);
+  }
+
+  function full() {
+    press(part("full"), root.toggleAttribute("data-full"));
+    page.view.relayout();
   }
 
   async function copy(button) {
@@ -155,6 +161,7 @@ export function attachControls(root, page) {
     else if (event.key === "Home") page.view.scrollTo("start");
     else if (event.key === " " && !isButton) page.follow(!page.view.isPinned);
     else if (event.key === "w") part("wrap").click();
+    else if (event.key === "f" || (event.key === "Escape" && root.hasAttribute("data-full"))) full();
     else if (event.key === "PageUp" || event.key === "PageDown") {
       const way = event.key === "PageUp" ? -1 : 1;
       page.scroller.scrollBy(0, way * (page.scroller.clientHeight - 36));
@@ -211,7 +218,7 @@ export function attachControls(root, page) {
       }
       part("state").textContent = text;
       part("rate").textContent = `${number(store.linesPerSecond())} lines/s`;
-      part("held").textContent = `${number(store.all.length)} held`;
+      part("held").textContent = `${number(store.lines)} held`;
       part("shown").hidden = !filter.isActive;
       part("shown").textContent = `${number(store.shown.length)} shown`;
       part("skipped").hidden = !store.skipped;

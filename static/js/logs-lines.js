@@ -87,16 +87,16 @@ function lineOf(record) {
 const two = (number) => String(number).padStart(2, "0");
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-// [day, time] for the column; zone is "local" or "utc".
+// [day, time, fraction] for the column; zone is "local" or "utc".
 export function stampTexts(stamp, zone) {
   const moment = new Date(stamp);
-  if (!stamp || Number.isNaN(moment.getTime())) return ["", ""];
-  const fraction = String(moment.getUTCMilliseconds()).padStart(3, "0");
+  if (!stamp || Number.isNaN(moment.getTime())) return ["", "", ""];
+  const fraction = `.${String(moment.getUTCMilliseconds()).padStart(3, "0")}`;
   if (zone === "utc") {
-    return [`${MONTHS[moment.getUTCMonth()]} ${two(moment.getUTCDate())}`, `${stamp.slice(11, 19)}.${fraction}`];
+    return [`${MONTHS[moment.getUTCMonth()]} ${two(moment.getUTCDate())}`, moment.toISOString().slice(11, 19), fraction];
   }
   const time = [moment.getHours(), moment.getMinutes(), moment.getSeconds()].map(two).join(":");
-  return [`${MONTHS[moment.getMonth()]} ${two(moment.getDate())}`, `${time}.${fraction}`];
+  return [`${MONTHS[moment.getMonth()]} ${two(moment.getDate())}`, time, fraction];
 }
 
 export function clock(stamp) {

@@ -38,10 +38,10 @@ function markerElement(marker) {
 function lineElement(line, look) {
   const row = make("div", `log-row log-line log-line--${line.level}${line.isOpen ? " is-open" : ""}`);
   row.dataset.key = line.key;
-  const [day, time] = stampTexts(line.stamp, look.zone);
+  const [day, time, fraction] = stampTexts(line.stamp, look.zone);
   const stamp = make("span", "log-line__time");
   stamp.title = line.stamp;
-  stamp.append(make("span", "log-line__day", day), ` ${time}`);
+  stamp.append(make("span", "log-line__day", `${day} `), time, make("span", "log-line__fraction", fraction));
   const mark = make("span", "log-line__stream", line.isError ? "err" : "");
   if (line.isError) mark.title = "Standard error";
   row.append(stamp, mark, textElement(line, look.filter), actions());

@@ -5,6 +5,7 @@ import { LineList } from "./logs-list.js";
 export const HELD = 100_000;
 const HELD_WHILE_READING = 150_000; // what somebody reads further up is not taken away at once
 const KNOWN = 2000;
+const SETTLED_MS = 1500;
 const EDGE = 16;
 
 export class Store {
@@ -15,6 +16,7 @@ export class Store {
     this.filter = filter;
     this.all = new LineList(() => 0);
     this.shown = new LineList(heightOf);
+    this.lines = 0; // how many of all are lines, not markers
     this.skipped = 0;
     this.epoch = "";
     this.next = 0; // number of the record that follows
@@ -22,7 +24,7 @@ export class Store {
     this.isAtStart = false;
     this.nextKey = 0;
     this.firstKey = -1;
-    this.levels = { error: 0, warn: 0 };
+    this.openedAt = 0;
   }
 
   opened(message) {
@@ -31,12 +33,15 @@ export class Store {
     if (!continues) this.first = message.first;
     this.epoch = message.epoch;
     this.next = message.first;
+    this.openedAt = performance.now();
   }
 
   // New lines at the end; gives how many of them are shown.
   append(head, lines) {
     this.next = head.first + head.count;
-    this.#rate.push([performance.now(), lines.length]);
+    const now = performance.now();
+    // What comes first is history, which says nothing about the log's pace.
+    if (now - this.openedAt > SETTLED_MS) this.#rate.push([now, lines.length]);
     const fresh = this.#known ? this.#withoutKnown(lines) : lines;
     let count = 0;
     for (const line of fresh) count += this.#add(line);
@@ -64,6 +69,7 @@ export class Store {
     });
     const passing = lines.filter((line) => this.filter.passes(line));
     this.all.unshift(lines);
+    this.lines += lines.length;
     this.shown.unshift(passing);
     return passing.length;
   }
@@ -86,6 +92,7 @@ export class Store {
     for (const line of this.all.slice(0, excess)) records += line instanceof Line ? 1 : 0;
     this.all.dropFront(excess);
     this.first += records;
+    this.lines -= records;
     this.isAtStart = false;
     this.shown.dropFront(this.shown.length, this.all.at(0).key);
     return true;
@@ -96,6 +103,7 @@ export class Store {
     this.shown.clear();
     this.first = this.next;
     this.isAtStart = false;
+    this.lines = 0;
     this.skipped = 0;
   }
 
@@ -115,6 +123,7 @@ export class Store {
     line.key = this.nextKey;
     this.nextKey += 1;
     this.all.push(line);
+    if (line instanceof Line) this.lines += 1;
     if (!this.filter.passes(line)) return 0;
     this.shown.push(line);
     return 1;
