@@ -55,18 +55,36 @@ def _crypter(keys: tuple[str, ...]) -> MultiFernet:
 
 def crypter() -> MultiFernet:
     """The cipher for the keys configured now: the first encrypts, all decrypt."""
+    return _crypter(_keys())
+
+
+def first_key() -> Fernet:
+    """The cipher of the key that encrypts."""
+    return Fernet(_keys()[0])
+
+
+def _keys() -> tuple[str, ...]:
     keys = settings.FIELD_ENCRYPTION_KEY
-    return _crypter((keys,) if isinstance(keys, str) else tuple(keys))
+    keys = (keys,) if isinstance(keys, str) else tuple(keys)
+    if not keys:
+        raise ImproperlyConfigured("FIELD_ENCRYPTION_KEY holds no key.")
+    return keys
 
 
 class EncryptedAttribute(DeferredAttribute):
-    """Reading an undecryptable secret raises, and names the model and the row."""
+    """Reading an undecryptable secret raises, and names the model and the row.
+
+    Having ``__set__`` makes Python ask it first: without, a value in the instance would hide it.
+    """
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         value = super().__get__(instance, owner)
         if isinstance(value, Undecryptable):
             raise UndecryptableSecretError(f"{value.place} of row {instance.pk}")
         return value
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self.field.attname] = value
 
 
 class EncryptedTextField(PackageEncryptedTextField):  # type: ignore[misc]
