@@ -1,14 +1,15 @@
 // The connection test: posts the form (or a stored device's id) and shows each step as its line of JSON arrives.
 import { toast } from "./toast.js";
 
-const root = document.querySelector("[data-connection-test]");
-const part = (name) => root.querySelector(`[${name}]`);
-const form = () => (root.dataset.form ? document.querySelector(root.dataset.form) : null);
+// Looked up each time: a live page replaces its parts.
+const root = () => document.querySelector("[data-connection-test]");
+const part = (name) => root().querySelector(`[${name}]`);
+const form = () => (root().dataset.form ? document.querySelector(root().dataset.form) : null);
 let running = null;
 
 function body() {
   const data = form() ? new FormData(form()) : new FormData();
-  if (root.dataset.device) data.set("device", root.dataset.device);
+  if (root().dataset.device) data.set("device", root().dataset.device);
   if (!form()) data.set("csrfmiddlewaretoken", part("data-accept-form").elements.csrfmiddlewaretoken.value);
   return data;
 }
@@ -27,7 +28,7 @@ function fragment(html) {
 
 function reset() {
   part("data-steps").hidden = false;
-  for (const step of root.querySelectorAll("[data-step]")) {
+  for (const step of root().querySelectorAll("[data-step]")) {
     step.className = "test-step test-step--skipped";
     step.querySelector(".test-step__time").textContent = "";
     for (const old of step.querySelectorAll(".test-step__text > :not(.test-step__title)")) old.remove();
@@ -74,11 +75,12 @@ function busy(on) {
 async function start() {
   running?.abort();
   const mine = (running = new AbortController());
+  root().dataset.hold = "";
   reset();
   busy(true);
   note("Testing…");
   try {
-    const answer = await fetch(root.dataset.connectionTest, { method: "POST", body: body(), signal: mine.signal });
+    const answer = await fetch(root().dataset.connectionTest, { method: "POST", body: body(), signal: mine.signal });
     if (answer.status === 422) {
       part("data-verdict").replaceChildren(fragment(await answer.text()));
       note("Not tested yet.");
@@ -103,21 +105,22 @@ function accept(button) {
   else target.requestSubmit();
 }
 
-root?.addEventListener("click", (event) => {
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-connection-test]")) return;
   const startButton = event.target.closest("[data-test-start]");
   const acceptButton = event.target.closest("[data-accept-key]");
   if (startButton && startButton.getAttribute("aria-disabled") !== "true") start();
   if (acceptButton) accept(acceptButton);
 });
 
-root?.addEventListener("input", (event) => {
-  if (event.target.closest("form") !== form() || !form()) return;
+document.addEventListener("input", (event) => {
+  if (!root() || !form() || event.target.closest("form") !== form()) return;
   if (["address", "port"].includes(event.target.name)) {
     // Another host shows another key.
     form().elements.host_key_type.value = "";
     form().elements.host_key_base64.value = "";
   }
-  if (root.querySelector(".test-step--ok, .test-step--failed")) note("Changed since the last test.");
+  if (root().querySelector(".test-step--ok, .test-step--failed")) note("Changed since the last test.");
 });
 
 document.addEventListener("htmx:afterSettle", () => document.querySelector("[data-focus-me]")?.focus());

@@ -63,11 +63,13 @@ if (socket) {
 let refreshTimer;
 let signal = document.getElementById("live-signal")?.dataset.refresh;
 
+// What a reader has opened there, and a new reading would close: a menu, shown secrets, a connection test.
+const OPENED = "details[open][data-menu], .masked--shown, [data-hold]";
+
 /** Not while somebody is about to press something there: rows must not move under the pointer. */
 function isBusy(part) {
-  return part.matches(":hover") && part.querySelector("tr:hover") !== null
-    ? true
-    : part.contains(document.activeElement) || part.querySelector("details[open][data-menu]") !== null;
+  const isPointedAt = part.querySelector("tr:hover, summary:hover, button:hover") !== null;
+  return isPointedAt || part.contains(document.activeElement) || part.querySelector(OPENED) !== null;
 }
 
 function refreshSoon(delay = 250) {
