@@ -99,7 +99,7 @@ class FleetFilter:
         elif self.health:
             containers = containers.filter(state="running", health=self.health)
         if self.device:
-            containers = containers.filter(device=self.device)
+            containers = containers.filter(device__pk=self.device)
         if self.group:
             containers = containers.filter(device__groups__contains=[self.group])
         if self.project:
@@ -191,7 +191,7 @@ class ActivityFilter:
         if self.kind:
             operations = operations.filter(kind=self.kind)
         if self.device:
-            operations = operations.filter(device=self.device)
+            operations = operations.filter(device__pk=self.device)
         if self.person:
             operations = operations.filter(requested_by_name=self.person)
         if self.operation:

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from django.template.loader import render_to_string
 
@@ -38,7 +38,8 @@ async def stream(target: ConnectionTarget, accept: PinnedKey | None) -> AsyncIte
     ends_at = loop.time() + OVERALL_S
     while loop.time() < ends_at:
         waiting = asyncio.ensure_future(steps.get())
-        await asyncio.wait({test, waiting}, timeout=ends_at - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+        pending: set[asyncio.Future[Any]] = {test, waiting}
+        await asyncio.wait(pending, timeout=ends_at - loop.time(), return_when=asyncio.FIRST_COMPLETED)
         if waiting.done():
             yield _step_line(waiting.result())
             continue

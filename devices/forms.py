@@ -71,6 +71,7 @@ class DeviceForm(forms.ModelForm[Device]):
             "watch_enabled",
             "sweep_schedule",
         )
+        error_messages = {"name": {"unique": "Another device has this name."}}
 
     def __init__(self, *args: Any, user: SomeUser, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

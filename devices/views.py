@@ -6,10 +6,12 @@ from typing import Any, Final
 from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.datastructures import MultiValueDict
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -104,7 +106,7 @@ def detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 @allowed(can_administer)
 def add(request: HttpRequest) -> HttpResponse:
     """The form of a new device."""
-    form = DeviceForm(request.POST or None, request.FILES or None, user=request.user)
+    form = DeviceForm(*_typed(request), user=request.user)
     return _edit(request, form, {"steps": untried_steps()})
 
 
@@ -113,8 +115,12 @@ def add(request: HttpRequest) -> HttpResponse:
 def edit(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """The form of an existing device."""
     device = find_device(request, pk)
-    form = DeviceForm(request.POST or None, request.FILES or None, instance=device, user=request.user)
+    form = DeviceForm(*_typed(request), instance=device, user=request.user)
     return _edit(request, form, {"device": device, "device_name": device.name, "steps": untried_steps()})
+
+
+def _typed(request: HttpRequest) -> "tuple[QueryDict, MultiValueDict[str, UploadedFile[bytes]]] | tuple[None, None]":
+    return (request.POST, request.FILES) if request.method == "POST" else (None, None)
 
 
 def _edit(request: HttpRequest, form: DeviceForm, context: dict[str, Any]) -> HttpResponse:

@@ -2,18 +2,19 @@
 
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from containers.counts import navigation_counts
 from ssm import __version__
-from ssm.lib.roles import can_administer, can_operate, can_view
+from ssm.lib.roles import SomeUser, can_administer, can_operate, can_view
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
     """What the user may do (no query for a stranger's login page), what needs somebody, and the version."""
-    user = getattr(request, "user", None)
-    known = user is not None and user.is_authenticated
+    user: SomeUser = getattr(request, "user", AnonymousUser())
+    known = user.is_authenticated
     return {
         "may_view": known and can_view(user),
         "may_operate": known and can_operate(user),

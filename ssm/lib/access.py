@@ -2,23 +2,25 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, TypeVar
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from ssm.lib.roles import SomeUser
 
 Arguments = ParamSpec("Arguments")
-View = Callable[Concatenate[HttpRequest, Arguments], HttpResponse]
+Answer = TypeVar("Answer", bound=HttpResponseBase)
+View = Callable[Concatenate[HttpRequest, Arguments], Answer]
 
 
-def allowed(test: Callable[[SomeUser], bool]) -> Callable[[View[Arguments]], View[Arguments]]:
+def allowed(test: Callable[[SomeUser], bool]) -> Callable[[View[Arguments, Answer]], View[Arguments, Answer]]:
     """Let only users pass for whom ``test`` (of ssm.lib.roles) holds; 403 for all others."""
 
-    def mark(view: View[Arguments]) -> View[Arguments]:
+    def mark(view: View[Arguments, Answer]) -> View[Arguments, Answer]:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: Arguments.args, **kwargs: Arguments.kwargs) -> HttpResponse:
+        def guarded(request: HttpRequest, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
             if not test(request.user):
                 raise PermissionDenied
             return view(request, *args, **kwargs)

@@ -1,6 +1,6 @@
 """Template tags of the design system: icons, states, sizes, times, links. No queries."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -121,7 +121,11 @@ def operation_sign(operation: "Operation") -> Sign:
     }.get(operation.state, Sign("idle", "circle", operation.state))
 
 
-_SIGNS: Final = {"Container": container_sign, "Device": device_sign, "Operation": operation_sign}
+_SIGNS: Final[dict[str, Callable[[Any], Sign]]] = {
+    "Container": container_sign,
+    "Device": device_sign,
+    "Operation": operation_sign,
+}
 
 
 @register.simple_tag

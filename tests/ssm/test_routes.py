@@ -60,9 +60,9 @@ ROUTES = (
     Route("GET", "containers:inspect", VIEWERS, takes="container"),
     Route("GET", "containers:events", VIEWERS, takes="container"),
     Route("GET", "containers:logs", VIEWERS, takes="container"),
-    Route("GET", "containers:logs-download", VIEWERS, takes="container", good=502),
+    Route("GET", "containers:log_download", VIEWERS, takes="container", good=502),
     Route("GET", "containers:operations", VIEWERS, takes="container"),
-    Route("POST", "containers:operations", OPERATORS, good=302, takes="container", data={"kind": "restart"}),
+    Route("POST", "containers:operations", OPERATORS, good=302, takes="container", data={"kind": "pause"}),
 )
 
 
