@@ -12,13 +12,16 @@ from ssm.lib.roles import SomeUser, can_administer, can_operate, can_view
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """What the user may do (no query for a stranger's login page), what needs somebody, and the version."""
+    """What the user may do (no query for a stranger's login page), where in the site this is, what needs somebody."""
     user: SomeUser = getattr(request, "user", AnonymousUser())
     known = user.is_authenticated
+    match = request.resolver_match
     return {
         "may_view": known and can_view(user),
         "may_operate": known and can_operate(user),
         "may_administer": known and can_administer(user),
+        # Which entry of the side bar is this page's; no page has matched where there is none.
+        "section": (match.namespace or match.url_name) if match else "",
         # Counted only by templates that show it: partials do not.
         "navigation": SimpleLazyObject(lambda: navigation_counts(user)) if known else None,
         "ssm_version": __version__,

@@ -61,6 +61,8 @@ def icon(name: str, classes: str = "") -> SafeString:
 
 def container_sign(container: "Container") -> Sign:
     """The sign of a container: what is being done to it, else what its host said last."""
+    if container.removed_at is not None:
+        return Sign("idle", "circle", "removed")
     operation = container.active_operation
     if operation is not None:
         return Sign("busy", "loader-circle", f"{_DOING.get(operation.kind, operation.kind)}…")
