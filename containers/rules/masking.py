@@ -18,7 +18,7 @@ MAX_NAME: Final = 512
 # What PostgreSQL cannot hold in text or JSON: NUL, and halves of a pair that JSON can escape but UTF-8 cannot hold.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _WORDS: Final = (
-    r"passw(?:or)?d|passphrase|secret|token|api_?key|private_?key|access_?key|credential|"
+    r"passw(?:or)?d|passphrase|secret|token|api[_-]?key|private[_-]?key|access[_-]?key|credential|"
     r"auth(?:orization)?(?![a-z])|basicauth"
 )
 _NAME: Final = re.compile(rf"(?i)(?:{_WORDS}|pwd|\bpass\b|_pass\b)")
