@@ -132,9 +132,7 @@ def test_act_from_the_page_is_done_on_the_host_and_kept_in_activity(page: Page, 
     page.get_by_role("link", name="lamp", exact=True).click(timeout=20_000)
 
     page.locator(".page-head__actions").get_by_role("button", name="Restart").click()
-    confirm = page.get_by_role("dialog").get_by_role("button", name="Restart")
-    if confirm.is_visible():
-        confirm.click()
+    page.get_by_role("dialog").get_by_role("button", name="Restart").click()
 
     started = host.api("GET", f"/containers/{engine_id}/json")["State"]["StartedAt"]
     deadline = time.monotonic() + 30
@@ -153,8 +151,8 @@ def test_container_page_tails_the_log(page: Page, device: str, host: Host) -> No
     page.get_by_role("link", name="Logs").click()
 
     log = page.get_by_role("log")
-    expect(log).to_contain_text(re.compile(r"tick 1\b"), timeout=20_000)
-    expect(log).to_contain_text(re.compile(r"tick 4\b"), timeout=20_000)
+    expect(log).to_contain_text(re.compile(r"tick 1(?!\d)"), timeout=20_000)
+    expect(log).to_contain_text(re.compile(r"tick 4(?!\d)"), timeout=20_000)
 
 
 def test_pages_of_a_fleet_work_before_scripts_do(browser: Browser, installation: Installation, device: str) -> None:
