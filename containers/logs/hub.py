@@ -80,8 +80,17 @@ class LogHub:
             ),
         )
 
+    async def close(self) -> None:
+        """Close every log at once, whoever looks."""
+        upstreams, self._upstreams = list(self._upstreams.values()), {}
+        for upstream in upstreams:
+            if upstream.closing is not None:
+                upstream.closing.cancel()
+            await asyncio.get_running_loop().run_in_executor(self._readers, upstream.close)
+        self._readers.shutdown(wait=False)
+
     def _close(self, upstream: Upstream) -> None:
-        if upstream.viewers:
+        if upstream.viewers or self._upstreams.get(upstream.container_id) is not upstream:
             return
         del self._upstreams[upstream.container_id]
         # Sending the close may block on a connection that hangs, so not here on the loop.
@@ -89,6 +98,11 @@ class LogHub:
 
 
 _hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, LogHub]" = WeakKeyDictionary()
+
+
+def use_hub(hub: LogHub) -> None:
+    """Have the running event loop use this hub instead of one with the limits of the settings."""
+    _hubs[asyncio.get_running_loop()] = hub
 
 
 def current_hub() -> LogHub:
