@@ -61,7 +61,7 @@ class ConnectionPool:
         self._lock = threading.Lock()
         self._slots: dict[str, _Slot] = {}
         self._tidier: threading.Thread | None = None
-        self._wake = threading.Event()
+        self._tidier_end = threading.Event()
 
     def engine(self, target: ConnectionTarget) -> Engine:
         """The device's engine: the warm one, or a new connection, which all threads that ask meanwhile share.
@@ -118,7 +118,8 @@ class ConnectionPool:
         """Close every connection. The pool can be used again afterwards."""
         with self._lock:
             slots, self._slots = list(self._slots.values()), {}
-            self._wake.set()
+            self._tidier_end.set()
+            self._tidier = None
         for slot in slots:
             self._drop(slot)
 
@@ -224,19 +225,20 @@ class ConnectionPool:
     def _start_tidier(self) -> None:
         with self._lock:
             if self._tidier is None or not self._tidier.is_alive():
-                self._wake.clear()
-                self._tidier = threading.Thread(target=self._tidy_for_ever, name="tidy-connections", daemon=True)
+                self._tidier_end = end = threading.Event()
+                self._tidier = threading.Thread(
+                    target=self._tidy_until, args=(end,), name="tidy-connections", daemon=True
+                )
                 self._tidier.start()
 
-    def _tidy_for_ever(self) -> None:
-        while not self._wake.wait(self._tidy_every_s):
+    def _tidy_until(self, end: threading.Event) -> None:
+        """Tidy every few seconds until ``end``, or until there is no connection left."""
+        while not end.wait(self._tidy_every_s):
             self.tidy()
             with self._lock:
-                if not any(slot.engine is not None for slot in self._slots.values()):
+                if not end.is_set() and not any(slot.engine is not None for slot in self._slots.values()):
                     self._tidier = None
                     return
-        with self._lock:
-            self._tidier = None
 
 
 pool = ConnectionPool()

@@ -153,8 +153,9 @@ class Engine:
                 body = read_body(channel, head, rest, deadline, limit=ERROR_BODY_LIMIT)
                 raise self._answer_error(head.status, body)
         except (OSError, AnswerMissing, AnswerCut, HttpError) as exc:
+            error = self._failure(exc, channel, deadline)
             self._end_stream(channel)
-            raise self._failure(exc, channel, deadline) from exc
+            raise error from exc
         except BaseException:
             self._end_stream(channel)
             raise
@@ -200,29 +201,30 @@ class Engine:
         request = request_bytes(method, path, params, body, self.api_version)
         channel, is_reused = self._lease(deadline)
         try:
-            answer = self._exchange(channel, request, deadline)
-        except AnswerMissing as exc:
-            if not (is_reused and method == "GET" and self._session.is_open):
-                raise self._failure(exc, channel, deadline) from exc
+            answer = self._exchange(channel, request, deadline, may_repeat=is_reused and method == "GET")
+        except AnswerMissing:
             channel, _reused = self._lease(deadline, fresh=True)
-            try:
-                answer = self._exchange(channel, request, deadline)
-            except AnswerMissing as again:
-                raise self._failure(again, channel, deadline) from again
+            answer = self._exchange(channel, request, deadline, may_repeat=False)
         if answer.status >= 400:
             raise self._answer_error(answer.status, answer.body)
         return answer
 
-    def _exchange(self, channel: ByteChannel, request: bytes, deadline: Deadline) -> Answer:
-        """One exchange on a leased channel, which is given back or discarded. AnswerMissing or DeviceError."""
+    def _exchange(self, channel: ByteChannel, request: bytes, deadline: Deadline, *, may_repeat: bool) -> Answer:
+        """One exchange on a leased channel, which is given back or discarded.
+
+        DeviceError; AnswerMissing if ``may_repeat`` and the engine can't have seen the request.
+        """
         try:
             answer = perform(channel, request, deadline, self._session.ask_for_life)
-        except AnswerMissing:
-            self._channels.discard(channel)
-            raise
-        except (OSError, AnswerCut, HttpError) as exc:
-            self._channels.discard(channel)
-            raise self._failure(exc, channel, deadline) from exc
+        except (OSError, AnswerMissing, AnswerCut, HttpError) as exc:
+            try:
+                if may_repeat and isinstance(exc, AnswerMissing) and self._session.is_open:
+                    raise
+                # Before the channel is closed: what its program printed tells why.
+                error = self._failure(exc, channel, deadline)
+            finally:
+                self._channels.discard(channel)
+            raise error from exc
         except BaseException:
             self._channels.discard(channel)
             raise

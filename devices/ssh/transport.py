@@ -124,7 +124,7 @@ class ByteChannel(paramiko.Channel):
     def close_and_wait(self, timeout_s: float = 1.0) -> None:
         """Close, and wait until the server has closed too: until then it counts the channel in MaxSessions."""
         self.close()
-        if self.transport.is_active():
+        if self.transport is not None and self.transport.is_active():
             self.is_gone.wait(timeout_s)
 
     # The library's own, which its type stubs leave out.

@@ -33,7 +33,7 @@ def pool(opened: list[ConnectionTarget]) -> Iterator[ConnectionPool]:
         made.close_all()
 
 
-def _counting(opened: list[ConnectionTarget]):  # type: ignore[no-untyped-def]
+def _counting(opened: list[ConnectionTarget]):
     def open_counted(target: ConnectionTarget, handshakes: AbstractContextManager[object]) -> Engine:
         opened.append(target)
         return open_engine(target, handshakes)
