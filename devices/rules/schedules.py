@@ -4,7 +4,11 @@ from datetime import datetime, timedelta
 
 from cronsim import CronSim, CronSimError
 
+from devices.rules.texts import clean_text
+
 DEFAULT_SWEEP_SCHEDULE = "0 * * * *"
+# That of its column.
+LONGEST_SCHEDULE = 100
 
 
 class ScheduleError(ValueError):
@@ -17,16 +21,19 @@ def check_schedule(expression: str, start: datetime) -> list[datetime]:
     Raises ScheduleError when the expression is wrong or never fires. Syntax and daylight-saving rules are those
     of Debian's cron, as the package cronsim implements them.
     """
+    shown = clean_text(expression, 100)
+    if len(expression) > LONGEST_SCHEDULE:
+        raise ScheduleError(f"“{shown}” is too long for a cron expression: {LONGEST_SCHEDULE} characters at most.")
     try:
         runs = CronSim(expression, start)
         return [next(runs) for _ in range(3)]
     except CronSimError as exc:
         raise ScheduleError(
-            f"“{expression[:100]}” is not a cron expression ({exc}). "
+            f"“{shown}” is not a cron expression ({exc}). "
             "Write minute, hour, day of month, month and day of week, for example 0 * * * * for every hour."
         ) from exc
     except StopIteration as exc:
-        raise ScheduleError(f"“{expression[:100]}” never fires: no such date exists.") from exc
+        raise ScheduleError(f"“{shown}” never fires: no such date exists.") from exc
 
 
 def next_run(expression: str, after: datetime, *, spread_key: int, spread_s: int = 60) -> datetime:
