@@ -159,7 +159,7 @@ class Follower:
         if before.engine_id != seen.engine_id:
             self._own_first_record = self._ring.next_record
             self._mark("recreated", "Container recreated", at=seen.started_at)
-        elif seen.started_at != before.started_at and seen.is_running:
+        elif seen.started_at and seen.started_at != before.started_at:
             self._mark("started", "Container started", at=seen.started_at)
 
     def _read(self, engine: Engine, seen: Sighting, *, tailed: bool) -> None:
