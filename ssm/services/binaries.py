@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from ssm.lib.env import env_str
 from ssm.services.errors import BinaryMissing
 from ssm.services.layout import Layout, disk_errors, is_reachable
 
@@ -48,7 +49,7 @@ def find_postgres(major: int | None = None) -> Binaries:
             f"The stored data was written by PostgreSQL {major}, and this machine has {there}.",
             fix=f"Install the older one: apt-get install postgresql-{major}",
         )
-    if chosen := _chosen_folder("SSM_POSTGRES_BIN"):
+    if chosen := env_str("SSM_POSTGRES_BIN", ""):
         raise BinaryMissing(f"SSM_POSTGRES_BIN names {chosen}, which holds no PostgreSQL.", fix=POSTGRES_FIX)
     raise BinaryMissing(f"PostgreSQL {OLDEST_POSTGRES} or later is not on this machine.", fix=POSTGRES_FIX)
 
@@ -57,15 +58,15 @@ def find_redis() -> Binaries:
     """The first of `redis_installations`. Raises BinaryMissing."""
     for binaries in redis_installations():
         return binaries
-    if chosen := _chosen_folder("SSM_REDIS_BIN"):
+    if chosen := env_str("SSM_REDIS_BIN", ""):
         raise BinaryMissing(f"SSM_REDIS_BIN names {chosen}, which holds no redis-server.", fix=REDIS_FIX)
     raise BinaryMissing("redis-server is not on this machine.", fix=REDIS_FIX)
 
 
 def postgres_installations() -> Iterator[Binaries]:
     """The machine's installations, newest first, then those of the Python package; or SSM_POSTGRES_BIN alone."""
-    if chosen := _chosen_folder("SSM_POSTGRES_BIN"):
-        yield from _usable([chosen], "postgres", None)
+    if chosen := env_str("SSM_POSTGRES_BIN", ""):
+        yield from _usable([Path(chosen)], "postgres", None)
         return
     # Debian, the distribution of PostgreSQL's own project on RPM systems, then anything on PATH.
     folders = [*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/usr").glob("pgsql-*/bin")]
@@ -80,8 +81,8 @@ def postgres_installations() -> Iterator[Binaries]:
 
 def redis_installations() -> Iterator[Binaries]:
     """The machine's redis-server, then that of the Python package; or SSM_REDIS_BIN alone."""
-    if chosen := _chosen_folder("SSM_REDIS_BIN"):
-        yield from _usable([chosen], "redis-server", None)
+    if chosen := env_str("SSM_REDIS_BIN", ""):
+        yield from _usable([Path(chosen)], "redis-server", None)
         return
     yield from _usable(_folder_on_path("redis-server"), "redis-server", None)
     root = _package_directory(REDIS_PACKAGE)
@@ -117,12 +118,6 @@ def within_reach(binaries: Binaries, layout: Layout) -> Binaries:
             shutil.copytree(tree, partial, symlinks=True)
             partial.rename(final)
     return Binaries(target / source.name / inner, binaries.major)
-
-
-def _chosen_folder(variable: str) -> Path | None:
-    """The folder that a variable names, if it is set."""
-    text = os.environ.get(variable, "").strip()
-    return Path(text) if text else None
 
 
 def _folder_on_path(program: str) -> list[Path]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ssm.lib.env import env_str
 from ssm.services.errors import DiskFull, ServiceError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -59,7 +60,7 @@ def find_layout(data: Path | None = None, *, project: Path = PROJECT, with_accou
     `data` defaults to SSM_DATA_DIR, else `.data` in the checkout. `with_account=False` is for those who start
     no servers. Raises ServiceError.
     """
-    directory = data or Path(os.environ.get("SSM_DATA_DIR", "").strip() or project / ".data")
+    directory = data or Path(env_str("SSM_DATA_DIR", str(project / ".data")))
     directory = directory.absolute()
     if os.geteuid() != 0:
         return Layout(project, directory, directory, None)
@@ -111,7 +112,7 @@ def service_account() -> Account:
 
     The system user is created on first need, as a Debian package would do. Raises ServiceError.
     """
-    name = os.environ.get("SSM_SERVICE_ACCOUNT", "").strip() or SERVICE_ACCOUNT
+    name = env_str("SSM_SERVICE_ACCOUNT", SERVICE_ACCOUNT)
     try:
         entry = pwd.getpwnam(name)
     except KeyError:

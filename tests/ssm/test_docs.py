@@ -4,16 +4,15 @@ import re
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-# Set by `make run` for its own processes, not by people.
-INTERNAL = {"SSM_SERVICE_ACCOUNT"}
 READ = re.compile(r"env_[a-z_]+\(\s*\"([A-Z_]+)\"|env_(?:database|redis_url)\(\)")
 
 
 def variables_read() -> set[str]:
     """Names of the variables that the settings and the commands read."""
-    sources = [PROJECT / "ssm/settings.py", *(PROJECT / "ssm/management/commands").glob("*.py")]
+    folders = [PROJECT / "ssm/management/commands", PROJECT / "ssm/services"]
+    sources = [PROJECT / "ssm/settings.py", *(path for folder in folders for path in folder.glob("*.py"))]
     names = {match[1] for source in sources for match in READ.finditer(source.read_text()) if match[1]}
-    return (names | {"DATABASE_URL", "REDIS_URL"}) - INTERNAL
+    return names | {"DATABASE_URL", "REDIS_URL"}
 
 
 def variables_documented() -> set[str]:

@@ -70,7 +70,9 @@ class Command(BaseCommand):
         finally:
             output.message("stopping")
             supervisor.stop()
-            output.message("stopped, nothing is left running")
+            output.message(
+                "stopped, nothing is left running" + (" but the demo's hosts: make demo-down" if demo else "")
+            )
 
 
 def prepare(layout: Layout, output: Output) -> None:
