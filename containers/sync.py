@@ -66,7 +66,7 @@ _COPIED: Final = [
 _PASSING: Final = "renamed: "
 _MARKS: Final = ("engine_id", "pk", "removed_at")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SAVED: Final = [*_COPIED, "environment", "observed_ns", "removed_at", "list_digest", "changed_at"]
+_SAVED: Final = [*_COPIED, "environment", "observed_ns", "removed_at", "list_digest", "changed_at", "appeared_at"]
 
 
 @dataclass(slots=True)
@@ -294,6 +294,8 @@ class Inventory:
         if row is None:
             row = Container(device=self.device)
         before = None if appeared else _visible(row)
+        if appeared:
+            row.appeared_at = now()
         for name in _COPIED:
             setattr(row, name, getattr(facts, name))
         row.environment = json.dumps(facts.variables)

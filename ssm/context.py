@@ -1,5 +1,6 @@
 """What the frame of every page shows."""
 
+import time
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
@@ -25,4 +26,6 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         # Counted only by templates that show it: partials do not.
         "navigation": SimpleLazyObject(lambda: navigation_counts(user)) if known else None,
         "ssm_version": __version__,
+        # Seconds since 1970: the page's socket asks for what came or went after it.
+        "made_at": f"{time.time():.3f}",
     }

@@ -10,7 +10,7 @@ import logging
 import time
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from channels.auth import get_user
@@ -38,6 +38,8 @@ SIGNAL_SPACING_S: Final = 1.0
 RENDER_AGAIN_S: Final = 2.0
 RECHECK_S: Final = 60.0
 PAGE_ON_ITS_WAY: Final = timedelta(seconds=30)
+# A page's rows were read this long before it says it was made, at most; clocks of web servers may differ a little.
+READ_BEFORE: Final = timedelta(seconds=2)
 # Pages that list what needs attention: any change may add or take a line there.
 _ATTENTIVE_PAGES: Final = frozenset({"home"})
 
@@ -75,6 +77,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._by_object: dict[str, list[_Shown]] = {}
         self._containers_of: dict[str, list[str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._knows_missed_rows = False
         self._signal_count = 0
         self._signal_timer: asyncio.TimerHandle | None = None
         self._signal_not_before = 0.0
@@ -103,7 +106,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             task.cancel()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Take ``{"type": "watch", "page": …, "ids": […]}``; anything else but a ping is ignored."""
+        """Take ``{"type": "watch", "page": …, "made_at": …, "ids": […]}``; anything else but a ping is ignored."""
         if text_data is None or len(text_data) > MAX_MESSAGE:
             return
         try:
@@ -112,7 +115,32 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return
         if isinstance(message, dict) and message.get("type") == "watch" and isinstance(message.get("ids"), list):
             self._page = str(message.get("page", ""))[:40]
+            await self._hear_of_missed_rows(message.get("made_at"))
             await self._watch([str(name)[:100] for name in message["ids"][:MAX_ELEMENTS]])
+
+    async def _hear_of_missed_rows(self, made_at: object) -> None:
+        """Have the page read its list again if rows came or went after it was made, once per socket.
+
+        ``made_at`` is our own time (seconds since 1970) that the page carries; without it nothing is asked.
+        """
+        if self._knows_missed_rows or not isinstance(made_at, int | float):
+            return
+        self._knows_missed_rows = True
+        try:
+            since = datetime.fromtimestamp(made_at, UTC) - READ_BEFORE
+        except (OverflowError, ValueError, OSError):
+            return
+        if await self._came_or_went(since):
+            self._schedule_signal()
+
+    @staticmethod
+    @database_sync_to_async
+    def _came_or_went(since: datetime) -> bool:
+        came_or_went = Q(appeared_at__gte=since) | Q(removed_at__gte=since)
+        return (
+            Container.objects.filter(changed_at__gte=since).filter(came_or_went).exists()
+            or Operation.objects.filter(created_at__gte=since).exists()
+        )
 
     async def _watch(self, names: list[str]) -> None:
         """Show these elements from now on, as far as the user may see them."""

@@ -82,7 +82,8 @@ class Container(models.Model):
     list_digest = models.CharField(max_length=64, blank=True, default="")
     # Engine clock of what this row shows (ns since 1970): older news never overwrites newer.
     observed_ns = models.BigIntegerField(default=0)
-    first_seen_at = models.DateTimeField(default=now)
+    # When it came to be there, again if it had been gone.
+    appeared_at = models.DateTimeField(default=now)
     changed_at = models.DateTimeField(default=now)
     removed_at = models.DateTimeField(null=True, blank=True)
 
@@ -110,6 +111,8 @@ class Container(models.Model):
             models.Index(fields=["name"], name="containers_container_name_i", condition=models.Q(removed_at=None)),
             models.Index(fields=["state"], name="containers_container_state", condition=models.Q(removed_at=None)),
             models.Index(fields=["compose_project"], name="containers_container_project"),
+            # What a page has missed while it was on its way to its reader.
+            models.Index(fields=["-changed_at"], name="containers_container_changed"),
             # "Used by" of an image.
             models.Index(fields=["registry", "repository"], name="containers_container_image"),
         ]

@@ -10,6 +10,7 @@ const EXTENSION_RETRIES = [1006, 1011, 1012, 1013];
 const REFUSED = [4401, 4403];
 let wrapper = null;
 let lostAt = null;
+let hasGap = false;
 let watched = "";
 let heartbeat;
 
@@ -21,7 +22,8 @@ function say(state, text) {
 
 function watch() {
   const ids = [...document.querySelectorAll("[data-live]")].map((element) => element.id);
-  const message = JSON.stringify({ type: "watch", page: document.body.dataset.page, ids });
+  const { page, madeAt } = document.body.dataset;
+  const message = JSON.stringify({ type: "watch", page, made_at: Number(madeAt), ids });
   if (!wrapper || message === watched) return;
   watched = message;
   wrapper.send(message);
@@ -38,7 +40,10 @@ if (socket) {
     say("live", "live");
     clearInterval(heartbeat);
     heartbeat = setInterval(() => wrapper.send('{"type":"ping"}'), HEARTBEAT_MS);
-    if (lostAt) refreshSoon(0);
+    if (lostAt) {
+      hasGap = true;
+      refreshSoon(0);
+    }
     lostAt = null;
   });
   socket.addEventListener("htmx:wsClose", (event) => {
@@ -58,11 +63,10 @@ if (socket) {
   });
 }
 
-// ---- rows that appeared or vanished: read the changed part of the page again --------------------------------
+// ---- rows that appeared or vanished: read the page again, and change what differs --------------------------
 
 let refreshTimer;
 let signal = document.getElementById("live-signal")?.dataset.refresh;
-
 // What a reader has opened there, and a new reading would close: a menu, shown secrets, a connection test.
 const OPENED = "details[open][data-menu], .masked--shown, [data-hold]";
 
@@ -72,22 +76,58 @@ function isBusy(part) {
   return isPointedAt || part.contains(document.activeElement) || part.querySelector(OPENED) !== null;
 }
 
+/** Which rows, in which order; without rows, the words. Rows themselves are pushed, and times pass anyway. */
+function essence(part) {
+  const rows = [...part.querySelectorAll("tr[id]")].map((row) => row.id);
+  const copy = part.cloneNode(true);
+  for (const element of copy.querySelectorAll("tr[id], time, textarea")) element.remove();
+  return `${rows.join()} ${copy.textContent.replace(/\s+/g, " ")}`;
+}
+
+/** The live elements outside of the parts: heads of pages, counts. */
+function replaceHeads(fresh) {
+  for (const element of document.querySelectorAll("[data-live]")) {
+    const incoming = element.closest("[data-refreshable]") ? null : fresh.getElementById(element.id);
+    if (incoming) window.htmx.swap(element, incoming.outerHTML, { swapStyle: "outerHTML", swapDelay: 0, settleDelay: 0 });
+  }
+}
+
 function refreshSoon(delay = 250) {
   clearTimeout(refreshTimer);
   refreshTimer = setTimeout(refresh, delay);
 }
 
-function refresh({ force = false } = {}) {
+/** `force`: whatever the reader is at. After a gap rows may be old too, so everything live is taken anew. */
+async function refresh({ force = false } = {}) {
   const parts = [...document.querySelectorAll("[data-refreshable]")];
-  const waiting = parts.filter((part) => !force && isBusy(part));
+  const url = location.href;
+  const gap = hasGap;
+  let html;
+  try {
+    const answer = await fetch(url, { headers: gap ? {} : { "HX-Request": "true" }, cache: "no-store" });
+    if (new URL(answer.url).pathname === "/login/") return location.reload();
+    if (!answer.ok) return;
+    html = await answer.text();
+  } catch {
+    return; // the socket notices too, and asks again once it is back
+  }
+  if (url !== location.href) return;
+  const fresh = new DOMParser().parseFromString(html, "text/html");
+  let isWaiting = false;
   for (const part of parts) {
+    const incoming = fresh.getElementById(part.id);
+    const differs = incoming !== null && part.isConnected && (gap || essence(incoming) !== essence(part));
+    const waits = differs && !force && isBusy(part);
+    isWaiting ||= waits;
     const mark = document.querySelector(`[data-refresh-now="${part.id}"]`);
-    if (mark) mark.hidden = !waiting.includes(part);
+    if (mark) mark.hidden = !waits;
+    if (!differs || waits) continue;
+    window.htmx.swap(part, incoming.outerHTML, { swapStyle: "outerHTML", swapDelay: 0, settleDelay: 0 });
   }
-  for (const part of parts.filter((each) => !waiting.includes(each))) {
-    window.htmx.ajax("GET", location.href, { target: `#${part.id}`, select: `#${part.id}`, swap: "outerHTML" });
-  }
-  if (waiting.length) refreshTimer = setTimeout(refresh, 1500);
+  if (gap) replaceHeads(fresh);
+  if (isWaiting) return refreshSoon(2000);
+  hasGap = hasGap && !gap;
+  watch();
 }
 
 document.addEventListener("click", (event) => {

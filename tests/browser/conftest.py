@@ -1,9 +1,11 @@
 """A whole SSM, started as its users start it, real Docker hosts, and a real Chromium."""
 
 import os
+import queue
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +42,7 @@ class Installation:
 @pytest.fixture(scope="session")
 def installation() -> Iterator[Installation]:
     """SSM by its own `up` command, with a database and a Redis of its own, empty."""
+    (PROJECT / "test-results").mkdir(exist_ok=True)
     with temporary_layout() as layout:
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         environment |= {"SSM_DATA_DIR": str(layout.data), "SSM_HTTP_PORT": str(free_port())}
@@ -51,22 +54,36 @@ def installation() -> Iterator[Installation]:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        said: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        # Read to the end: a pipe that nobody empties would stop the supervisor once it is full.
+        reader = threading.Thread(target=_read, args=(process, said), daemon=True)
+        reader.start()
         try:
-            yield _read_login(process)
+            yield _wait_for_login(said)
         finally:
             process.terminate()
-            process.communicate(timeout=30)
+            process.wait(timeout=30)
+            reader.join()
 
 
-def _read_login(process: "subprocess.Popen[str]") -> Installation:
-    url, said = "", []
-    for line in process.stdout or ():
-        said.append(line)
+def _read(process: "subprocess.Popen[str]", said: "queue.SimpleQueue[str | None]") -> None:
+    with (PROJECT / "test-results" / "up.log").open("w") as log:
+        for line in process.stdout or ():
+            log.write(line)
+            log.flush()
+            said.put(line)
+    said.put(None)
+
+
+def _wait_for_login(said: "queue.SimpleQueue[str | None]") -> Installation:
+    url, lines = "", []
+    while (line := said.get(timeout=120)) is not None:
+        lines.append(line)
         if READY in line:
             url = line.partition(READY)[2].strip().rstrip("/")
         if url and (match := re.search(r"password\s+(\S+)", line)):
             return Installation(url, "admin", match[1])
-    pytest.fail("SSM did not start:\n" + "".join(said[-30:]), pytrace=False)
+    pytest.fail("SSM did not start:\n" + "".join(lines[-30:]), pytrace=False)
 
 
 @pytest.fixture(scope="session")
