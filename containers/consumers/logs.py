@@ -92,7 +92,7 @@ class LogConsumer(AsyncWebsocketConsumer):
         if command.get("tail") == "all":
             tail = "all"
         elif "tail" in command:
-            tail = min(max(_whole(command["tail"], tail), 0), MAX_TAIL)
+            tail = min(max(_whole(command["tail"], hub.limits.tail_default), 0), MAX_TAIL)
         try:
             self._viewer = hub.attach(
                 self._container_id,

@@ -210,7 +210,8 @@ def _cli(host: Host, key_file: str, engine_id: str, lines: int) -> float:
             stdout=subprocess.PIPE,
         ) as process:
             assert process.stdout is not None
-            count = sum(chunk.count(b"\n") for chunk in iter(lambda: process.stdout.read1(1 << 20), b""))
+            output = process.stdout.fileno()
+            count = sum(chunk.count(b"\n") for chunk in iter(lambda: os.read(output, 1 << 20), b""))
         if process.returncode or count != lines:
             raise RuntimeError(f"docker logs gave {count} lines and ended with {process.returncode}")
         return time.monotonic() - started

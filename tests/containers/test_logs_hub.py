@@ -41,7 +41,8 @@ class Stage:
         engine_id = await asyncio.to_thread(
             lambda: self.host.run(name, image, command=list(command) or None, **settings)
         )
-        return await database_sync_to_async(add_container)(self.device, engine_id, name)
+        container: Container = await database_sync_to_async(add_container)(self.device, engine_id, name)
+        return container
 
     def reader(self, container: Container, *, acknowledges: bool = True) -> LogReader:
         """A browser that is not connected yet."""

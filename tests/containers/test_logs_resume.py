@@ -39,6 +39,12 @@ def stamps_of(lines: list[bytes]) -> list[bytes]:
     return record_stamps(records_of(lines).data)
 
 
+def resumer_of(lines: list[bytes]) -> Resumer:
+    point = resume_point(stamps_of(lines))
+    assert point is not None
+    return Resumer(point)
+
+
 def engine_since(log: list[bytes], since_ns: int) -> list[bytes]:
     """What the Engine sends: each line is judged by its own time, the order is the file's."""
     return [line for line in log if (stamp_ns(stamps_of([line])[0]) or 0) >= since_ns]
@@ -93,7 +99,7 @@ def test_resume_of_any_log_loses_and_doubles_nothing(gaps, seen_count, chunk, se
 
 def test_resume_after_rotation_says_that_lines_may_be_missing_and_doubles_nothing():
     log = log_of([1000] * 20)
-    resumer = Resumer(resume_point(stamps_of(log[:15])))
+    resumer = resumer_of(log[:15])
 
     new = resumer.filter(records_of(log[10:]))
 
@@ -103,7 +109,7 @@ def test_resume_after_rotation_says_that_lines_may_be_missing_and_doubles_nothin
 
 def test_resume_when_all_known_lines_are_gone_gives_everything():
     log = log_of([1000] * 5 + [2 * MARGIN_NS] + [1000] * 5)
-    resumer = Resumer(resume_point(stamps_of(log[:3])))
+    resumer = resumer_of(log[:3])
 
     new = resumer.filter(records_of(log[8:]))
 

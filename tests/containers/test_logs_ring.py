@@ -3,16 +3,18 @@
 import asyncio
 import json
 import threading
+from typing import Any
 
 import pytest
 
 from containers.logs.limits import LogLimits
+from containers.logs.messages import MarkerMessage
 from containers.logs.pace import Pace
 from containers.logs.ring import Batch, Mark, Ring
 from containers.logs.upstream import Upstream
 from containers.rules.logframes import Records
 
-MARKER = {"type": "marker", "kind": "started", "text": "Container started"}
+MARKER: MarkerMessage = {"type": "marker", "kind": "started", "text": "Container started"}
 
 
 def records(first: int, count: int, size: int = 10) -> Records:
@@ -138,7 +140,7 @@ async def upstream_of(limits: LogLimits) -> Upstream:
     return Upstream("none", lambda _id: None, tail=10, limits=limits)
 
 
-async def take(viewer, count: int) -> list[dict]:
+async def take(viewer, count: int) -> list[dict[str, Any]]:
     """The next messages; lines without their records."""
     found = []
     for _ in range(count):
@@ -188,9 +190,10 @@ async def test_viewer_that_does_not_acknowledge_is_sent_the_window_and_no_more(l
     assert limits.window_bytes <= sent <= limits.window_bytes + limits.message_bytes + 200
 
 
-async def take_within(viewer, seconds: float) -> dict:
+async def take_within(viewer, seconds: float) -> dict[str, Any]:
     message = await asyncio.wait_for(viewer.message(), seconds)
-    return json.loads(message.partition(b"\n")[0]) | {"size": len(message)}
+    head: dict[str, Any] = json.loads(message.partition(b"\n")[0])
+    return head | {"size": len(message)}
 
 
 async def test_viewer_that_was_overtaken_is_told_exactly_what_it_missed(limits):
