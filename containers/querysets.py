@@ -1,7 +1,7 @@
 """Doors to inventory and activity rows: what a user may see, and the sets that pages and tasks ask for."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db.models import Prefetch, Q, QuerySet
 
@@ -34,7 +34,8 @@ class ContainerQuerySet(QuerySet["Container"]):
         The inspect answer, which may be large, stays in the database.
         """
         # The class by way of the relation: querysets name no model, which keeps imports one-way.
-        operations: OperationQuerySet = self.model._meta.get_field("operations").related_model._default_manager.all()
+        related: Any = self.model._meta.get_field("operations").related_model
+        operations: OperationQuerySet = related.objects.all()
         return (
             self.select_related("device")
             .defer("inspect", "environment")

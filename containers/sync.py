@@ -101,7 +101,9 @@ def take_snapshot(engine: Engine) -> Snapshot:
     if not isinstance(listed, list):
         # Not to be taken for an empty list: every row of the device would vanish.
         raise NotDocker(f"{engine.target.label}: the engine's list of containers is no list.")
-    entries = {entry["Id"]: entry for entry in listed if isinstance(entry, dict) and is_engine_id(entry.get("Id"))}
+    entries: dict[str, Mapping[str, Any]] = {
+        str(entry["Id"]): entry for entry in listed if isinstance(entry, dict) and is_engine_id(entry.get("Id"))
+    }
     return Snapshot(clock_ns=clock_ns, info=info, entries=entries)
 
 
@@ -298,7 +300,7 @@ class Inventory:
             row.appeared_at = now()
         for name in _COPIED:
             setattr(row, name, getattr(facts, name))
-        row.environment = json.dumps(facts.variables)
+        setattr(row, "environment", json.dumps(facts.variables))  # noqa: B010 - its column has no type for mypy
         row.observed_ns = observed_ns
         row.removed_at = None
         row.list_digest = digest

@@ -110,7 +110,7 @@ def expire_history() -> None:
     ):
         limit = datetime.now(UTC) - timedelta(days=days)
         while True:
-            old = list(model.objects.filter(**{column: limit}).values_list("pk", flat=True)[:_CHUNK])  # type: ignore[attr-defined]
+            old = list(model.objects.filter(**{column: limit}).values_list("pk", flat=True)[:_CHUNK])
             if not old:
                 break
-            model.objects.filter(pk__in=old).delete()  # type: ignore[attr-defined]
+            model.objects.filter(pk__in=old).delete()

@@ -1,6 +1,7 @@
 """HTTP by Django, WebSockets by Channels; a socket needs the page's origin and its session."""
 
 import os
+from typing import Any
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
@@ -8,14 +9,15 @@ from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ssm.settings")
-http_application = get_asgi_application()
+http_application: Any = get_asgi_application()
 
 # Only after Django is set up may models be imported.
+from ssm.lib.backpressure import with_backpressure  # noqa: E402
 from ssm.routing import websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": http_application,
+        "http": with_backpressure(http_application),
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )

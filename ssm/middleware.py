@@ -1,6 +1,7 @@
 """Headers that every answer carries."""
 
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
@@ -41,11 +42,11 @@ def content_security_policy(
     if iscoroutinefunction(get_response):
 
         async def in_async(request: HttpRequest) -> HttpResponse:
-            return _mark(await get_response(request))  # type: ignore[misc]
+            return _mark(await cast(Awaitable[HttpResponse], get_response(request)))
 
         return in_async
 
     def in_sync(request: HttpRequest) -> HttpResponse:
-        return _mark(get_response(request))  # type: ignore[arg-type]
+        return _mark(cast(HttpResponse, get_response(request)))
 
     return in_sync

@@ -9,7 +9,7 @@ import redis
 from celery import current_app
 from django.conf import settings
 
-_KEY = settings.CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"] + "celery"
+_KEY = f"{settings.CELERY_BROKER_TRANSPORT_OPTIONS['global_keyprefix']}celery"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def take_queued() -> list[Queued]:
     taken = []
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         while (raw := client.rpop(_KEY)) is not None:
-            message: dict[str, Any] = json.loads(raw)  # type: ignore[arg-type]
+            message: dict[str, Any] = json.loads(raw)
             arguments = json.loads(base64.b64decode(message["body"]))[0]
             taken.append(Queued(message["headers"]["task"], tuple(arguments)))
     return taken

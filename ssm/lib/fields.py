@@ -64,8 +64,8 @@ def first_key() -> Fernet:
 
 
 def _keys() -> tuple[str, ...]:
-    keys = settings.FIELD_ENCRYPTION_KEY
-    keys = (keys,) if isinstance(keys, str) else tuple(keys)
+    configured = settings.FIELD_ENCRYPTION_KEY
+    keys: tuple[str, ...] = (configured,) if isinstance(configured, str) else tuple(configured)
     if not keys:
         raise ImproperlyConfigured("FIELD_ENCRYPTION_KEY holds no key.")
     return keys

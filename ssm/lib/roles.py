@@ -5,7 +5,7 @@ Roles are plain Django groups, so an installation may make finer ones; what coun
 
 from typing import Any, Final
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, Permission
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 
 ADMINISTRATOR: Final = "Administrators"
 OPERATOR: Final = "Operators"
@@ -21,11 +21,11 @@ _VIEWER_CODENAMES: Final = {
 }
 _ADMINISTERED_APPS: Final = {"devices", "containers", "registries", "auth", "admin"}
 
-SomeUser = AbstractBaseUser | AnonymousUser
+SomeUser = User | AnonymousUser
 
 
 def _holds(user: SomeUser, permission: str) -> bool:
-    return bool(user.is_active and user.has_perm(permission))  # type: ignore[union-attr]
+    return bool(user.is_active and user.has_perm(permission))
 
 
 def can_view(user: SomeUser) -> bool:

@@ -32,7 +32,7 @@ class Taker:
         async with connect(
             url,
             additional_headers={"Cookie": cookie},
-            origin=origin,  # type: ignore[arg-type]
+            origin=origin,
             compression=None,
             max_size=None,
             max_queue=64,

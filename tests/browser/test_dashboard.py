@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.browser.conftest import Installation, log_in
 from tests.fleet import Fleet, Host, HostEntry
@@ -54,7 +54,7 @@ def device(browser: Browser, installation: Installation, entry: HostEntry) -> It
     context.close()
 
 
-def row(page: Page, name: str) -> "object":
+def row(page: Page, name: str) -> Locator:
     """The row of a container in the fleet table."""
     return page.locator("tbody tr").filter(has=page.get_by_role("link", name=name, exact=True))
 

@@ -37,16 +37,12 @@ def test_reference_of_the_vectors_gives_what_they_expect(case: dict[str, Any]) -
 
 
 PART = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=12)
-HOST = st.sampled_from(
-    ["", "localhost/", "ghcr.io/", "registry.example.com:5000/", "[fe80::1]:5000/", "10.0.0.7/"]
-)
+HOST = st.sampled_from(["", "localhost/", "ghcr.io/", "registry.example.com:5000/", "[fe80::1]:5000/", "10.0.0.7/"])
 TAG = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True)
 
 
 @given(HOST, st.lists(PART, min_size=1, max_size=4), st.none() | TAG, st.booleans())
-def test_reference_in_any_form_keeps_its_meaning(
-    host: str, parts: list[str], tag: str | None, pinned: bool
-) -> None:
+def test_reference_in_any_form_keeps_its_meaning(host: str, parts: list[str], tag: str | None, pinned: bool) -> None:
     digest = "sha256:" + "0f" * 32
     text = host + "/".join(parts) + (f":{tag}" if tag else "") + (f"@{digest}" if pinned else "")
 
