@@ -183,6 +183,9 @@ LOGGING = {
         # Every refused handshake would be a traceback; devices.connections says it in one line.
         "paramiko": {"level": "CRITICAL"},
         "daphne.http_protocol": {"level": "WARNING"},
+        # Two ticks every ten seconds would bury what matters; failures are told at ERROR.
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
     },
 }
