@@ -54,14 +54,18 @@ class ConnectionPool:
         tidy_every_s: float = TIDY_EVERY_S,
     ) -> None:
         self._opener = opener
-        self._handshakes = threading.BoundedSemaphore(most_handshakes)
-        self._most_connections = most_connections
-        self._idle_s = idle_s
         self._tidy_every_s = tidy_every_s
+        self.configure(most_handshakes=most_handshakes, most_connections=most_connections, idle_s=idle_s)
         self._lock = threading.Lock()
         self._slots: dict[str, _Slot] = {}
         self._tidier: threading.Thread | None = None
         self._tidier_end = threading.Event()
+
+    def configure(self, *, most_handshakes: int, most_connections: int, idle_s: float) -> None:
+        """Set the limits of this process, before the first connection."""
+        self._handshakes = threading.BoundedSemaphore(most_handshakes)
+        self._most_connections = most_connections
+        self._idle_s = idle_s
 
     def engine(self, target: ConnectionTarget) -> Engine:
         """The device's engine: the warm one, or a new connection, which all threads that ask meanwhile share.
