@@ -20,6 +20,7 @@ from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.contrib.sessions.backends.db import SessionStore
+from django.db import connection
 
 from containers.models import Container
 from devices.models import Credential, Device, HostKey
@@ -83,9 +84,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def web_process(database_url: str = "", **environment: str) -> Iterator[tuple[int, int]]:
-    """Run daphne with the real application; gives its port and process id."""
-    port = free_port()
+def web_process(database_url: str = "", port: int = 0, **environment: str) -> Iterator[tuple[int, int]]:
+    """Run daphne with the real application, on a free port if none is given; gives its port and process id."""
+    port = port or free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "ssm.asgi:application"],
         cwd=PROJECT,
@@ -102,6 +103,12 @@ def web_process(database_url: str = "", **environment: str) -> Iterator[tuple[in
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def database_url() -> str:
+    """Where a process of its own finds the test's database."""
+    made = connection.settings_dict
+    return f"postgres://{made['USER']}:{made['PASSWORD']}@{made['HOST']}:{made['PORT']}/{made['NAME']}"
 
 
 def _wait_until_answering(port: int, process: "subprocess.Popen[bytes]") -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -16,7 +15,15 @@ from containers.logs.download import DownloadRefused, LogDownload, Selection, pa
 from containers.models import Container
 from devices.connections import pool
 from devices.services import connection_target
-from tests.containers.logstage import add_container, add_device, add_user, resident_mb, session_cookie, web_process
+from tests.containers.logstage import (
+    add_container,
+    add_device,
+    add_user,
+    database_url,
+    resident_mb,
+    session_cookie,
+    web_process,
+)
 from tests.fleet import Fleet, Host
 
 
@@ -176,9 +183,7 @@ async def test_download_that_is_left_ends_its_stream(container):
 @pytest.fixture
 def web(transactional_db) -> Iterator[tuple[int, int]]:
     """The real web process on the test's database."""
-    made = connection.settings_dict
-    url = f"postgres://{made['USER']}:{made['PASSWORD']}@{made['HOST']}:{made['PORT']}/{made['NAME']}"
-    with web_process(database_url=url) as port_and_pid:
+    with web_process(database_url()) as port_and_pid:
         yield port_and_pid
 
 
