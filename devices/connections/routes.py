@@ -13,6 +13,7 @@ from devices.ssh.sockets import Deadline
 from devices.ssh.transport import ByteChannel
 
 PROBE_S = 5.0
+PROGRAM_END_S = 2.0
 STDERR_BYTES = 8192
 SUDO_PROMPT = "ssm-sudo-password:"
 
@@ -94,6 +95,8 @@ class ProgramRoute:
             self.cause = Cause.NO_SESSIONS
         else:
             said = _read_stderr(channel, Deadline(1.0))
+            # sshd frees the session, which MaxSessions counts, only once the program was seen to end.
+            channel.status_event.wait(PROGRAM_END_S)
             channel.close_and_wait()
             self.cause = read_refusal(said) if said else Cause.UNCLEAR
             if not said and self._password is None and channel.exit_status in (-1, 0):

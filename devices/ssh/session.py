@@ -24,6 +24,7 @@ from devices.ssh.transport import ByteChannel, Transport
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 OUTPUT_LIMIT = 64 * 1024
+SESSION_FREE_S = 0.1
 
 
 class ChannelRefused(Exception):
@@ -58,7 +59,13 @@ class SshSession:
 
     def open_program(self, command: str, timeout_s: float) -> ByteChannel:
         """A channel to a command that the user's shell starts. ChannelRefused or ConnectionLost."""
-        return self._open(lambda: self._transport.open_program(command, timeout_s))
+        try:
+            return self._open(lambda: self._transport.open_program(command, timeout_s))
+        except ChannelRefused:
+            # sshd frees the place of a session that we closed (MaxSessions) only after it has worked off all packets
+            # that came together with our closing, a request for the next session among them.
+            time.sleep(min(SESSION_FREE_S, timeout_s))
+            return self._open(lambda: self._transport.open_program(command, timeout_s))
 
     def run(self, arguments: list[str], timeout_s: float, stdin: bytes = b"") -> ProgramResult:
         """Run one short program, quoted for a POSIX shell, and collect at most 64 KiB of each output.

@@ -9,7 +9,13 @@ from typing import Any
 
 import paramiko
 from paramiko.buffered_pipe import PipeTimeout
-from paramiko.common import cMSG_CHANNEL_CLOSE, cMSG_CHANNEL_OPEN, cMSG_CHANNEL_REQUEST, cMSG_GLOBAL_REQUEST
+from paramiko.common import (
+    MSG_CHANNEL_CLOSE,
+    cMSG_CHANNEL_CLOSE,
+    cMSG_CHANNEL_OPEN,
+    cMSG_CHANNEL_REQUEST,
+    cMSG_GLOBAL_REQUEST,
+)
 from paramiko.message import Message
 
 from devices.ssh.sockets import ReadAheadSocket
@@ -121,6 +127,14 @@ class ByteChannel(paramiko.Channel):
         self.in_buffer = BytePipe()  # type: ignore[assignment]
         self.is_gone = threading.Event()
 
+    def handle_close(self, message: Message) -> None:
+        """The server closes: answer, and only then call the channel gone.
+
+        Our answer is what frees its place in sshd's MaxSessions, so it must go out before anybody opens the next.
+        """
+        self._handle_close(message)
+        self.is_gone.set()
+
     def close_and_wait(self, timeout_s: float = 1.0) -> None:
         """Close, and wait until the server has closed too: until then it counts the channel in MaxSessions."""
         self.close()
@@ -130,6 +144,7 @@ class ByteChannel(paramiko.Channel):
     # The library's own, which its type stubs leave out.
     in_window_threshold: int
     _event_pending: Callable[[], None]
+    _handle_close: Callable[[Message], None]
     _set_transport: Callable[[paramiko.Transport], None]
     _set_window: Callable[[int, int], None]
     _unlink: Callable[[], None]
@@ -145,6 +160,7 @@ class Transport(paramiko.Transport):
 
     # The library's own, which its type stubs leave out.
     active: bool
+    _channel_handler_table: dict[int, Any]
     _channels: Any
     _next_channel: Callable[[], int]
     _send_message: Callable[[Message], None]
@@ -170,6 +186,7 @@ class Transport(paramiko.Transport):
         super().__init__(sock, WINDOW_BYTES, PACKET_BYTES)  # type: ignore[arg-type]
         self._preferred_keys = host_key_algorithms
         self._read_ahead = sock
+        self._channel_handler_table = {**self._channel_handler_table, MSG_CHANNEL_CLOSE: ByteChannel.handle_close}
         self._asked_at = 0.0
         self.name = "ssh-transport"
 
@@ -265,13 +282,6 @@ class Transport(paramiko.Transport):
         # `saved_exception` belongs to the whole transport: another thread may have fetched ours already.
         error = self.get_exception()
         raise error if isinstance(error, paramiko.ChannelException) else paramiko.ChannelException(2, "refused")
-
-    def _unlink_channel(self, number: int) -> None:
-        """Forget a channel that both sides have closed."""
-        channel = self._channels.get(number)
-        super()._unlink_channel(number)  # type: ignore[misc]
-        if channel is not None:
-            channel.is_gone.set()
 
     def _parse_channel_open_success(self, m: Message) -> None:
         """Take up a channel, or close it at the server when its opener has given up waiting."""
