@@ -132,6 +132,15 @@ class Ring:
                 found += entry.count
         return record_stamps(b"".join(reversed(parts)))[max(found - count, 0) :]
 
+    def close(self) -> None:
+        """Let go of all entries and take no more. Without it they would stay until the next full garbage collection."""
+        with self._moved:
+            self._limit = 0
+            self._entries.clear()
+            self._starts.clear()
+            self._size = 0
+            self._moved.notify_all()
+
     def _fits(self, size: int) -> bool:
         if self._lead == _NO_ONE:
             return True
@@ -140,6 +149,8 @@ class Ring:
         return self._added - start + size + _ENTRY_BYTES <= self._limit or start == self._added
 
     def _add(self, entry: Entry) -> None:
+        if not self._limit:
+            return
         self._entries.append(entry)
         self._starts.append(self._added)
         cost = len(entry.data) + _ENTRY_BYTES

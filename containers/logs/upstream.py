@@ -83,6 +83,7 @@ class Upstream:
     def close(self) -> None:
         """End the stream; blocks for as long as the connection needs to send that."""
         self._follower.close()
+        self.ring.close()
 
     def _changed(self) -> None:
         """In the follower's thread: have the loop wake all viewers, once for all changes until then."""
