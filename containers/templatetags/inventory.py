@@ -99,7 +99,7 @@ _ICON_WORDS: Final = (
     (("nginx", "traefik", "caddy", "haproxy", "apache", "httpd", "proxy", "envoy"), "network"),
     (("grafana", "prometheus", "exporter", "metrics", "kuma", "netdata", "chart"), "chart-line"),
     (("rabbitmq", "nats", "kafka", "mosquitto", "queue"), "inbox"),
-    (("vault", "keycloak", "authelia", "authentik", "shield", "lock"), "shield-check"),
+    (("vault", "keycloak", "authelia", "authentik", "shield", "padlock"), "shield-check"),
     (("minio", "backup", "restic", "nextcloud", "storage", "registry", "harddisk", "nas"), "hard-drive"),
     (("jellyfin", "plex", "sonarr", "radarr", "movie", "television"), "clapperboard"),
     (("mail", "postfix", "dovecot", "smtp"), "mail"),
