@@ -187,8 +187,8 @@ def accept_host_key(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 async def test(request: HttpRequest) -> HttpResponseBase:
     """Test a connection while the browser looks on: of the form's fields, or of a stored device (``device``)."""
     prepared = await sync_to_async(_prepare_test)(request)
-    if isinstance(prepared, DeviceForm):
-        return render(request, "devices/partials/test_errors.html", {"form": prepared}, status=422)
+    if isinstance(prepared, HttpResponse):
+        return prepared
     response = StreamingHttpResponse(stream(*prepared), content_type="application/x-ndjson")
     response.headers["Cache-Control"] = "no-store"
     # A proxy that gathers the answer would show all steps at the end.
@@ -196,8 +196,8 @@ async def test(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
-def _prepare_test(request: HttpRequest) -> tuple[ConnectionTarget, PinnedKey | None] | DeviceForm:
-    """Target and accepted key; the form when it is not valid. Only administrators; 404 for an unknown device."""
+def _prepare_test(request: HttpRequest) -> tuple[ConnectionTarget, PinnedKey | None] | HttpResponse:
+    """Target and accepted key, or the faults of the form. Only for administrators; 404 for an unknown device."""
     if not can_administer(request.user):
         raise PermissionDenied
     device = None
@@ -209,7 +209,9 @@ def _prepare_test(request: HttpRequest) -> tuple[ConnectionTarget, PinnedKey | N
     if device is not None and "address" not in request.POST:
         return connection_target(device), _typed_host_key(request)
     form = ConnectionTestForm(request.POST, request.FILES, instance=device, user=request.user)
-    return (form.target(), form.host_key) if form.is_valid() else form
+    if form.is_valid():
+        return form.target(), form.host_key
+    return render(request, "devices/partials/test_errors.html", {"form": form}, status=422)
 
 
 def _typed_host_key(request: HttpRequest) -> PinnedKey | None:

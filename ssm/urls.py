@@ -17,3 +17,5 @@ urlpatterns = [
     path("", include("containers.urls")),
     path("admin/", admin.site.urls),
 ]
+handler403 = "ssm.views.permission_denied"
+handler404 = "ssm.views.page_not_found"

@@ -10,6 +10,7 @@ from django.db.utils import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.views import defaults
 from django.views.decorators.http import require_GET, require_safe
 from redis.exceptions import RedisError
 
@@ -18,6 +19,7 @@ from containers.filters import RECENT
 from containers.models import Container, Operation
 from devices.models import Device, now
 from ssm.lib.access import allowed
+from ssm.lib.database import database_work
 from ssm.lib.roles import can_administer, can_view
 from ssm.lib.tables import text_of
 
@@ -47,6 +49,22 @@ def readyz(_request: HttpRequest) -> HttpResponse:
     except RedisError:
         return HttpResponse("Redis does not answer\n", status=503, content_type="text/plain")
     return HttpResponse("ready\n", content_type="text/plain")
+
+
+# The pages of errors show the frame, which reads the database, and Django renders them in threads that it never
+# tidies up: without this each would keep its connection, and a dead one after PostgreSQL was restarted.
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """The page for what the user's role does not allow."""
+    with database_work():
+        return defaults.permission_denied(request, exception)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """The page for what is not there, or is not for this user's eyes."""
+    with database_work():
+        return defaults.page_not_found(request, exception)
 
 
 @require_GET
