@@ -6,8 +6,8 @@ cd "$(dirname "$0")/.."
 pytest=".venv/bin/python -m pytest --durations=15 --durations-min=1"
 status=0
 
-$pytest -m "not browser and not slow" "$@" || status=$?
+$pytest -m "not browser" "$@" || status=$?
 if [ $# -eq 0 ] && [ -d tests/browser ]; then
-    $pytest -m "browser and not slow" tests/browser || status=$?
+    $pytest -m browser tests/browser || status=$?
 fi
 exit $status
