@@ -48,7 +48,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "channels",
-    "django_htmx",
     "encrypted_model_fields",
     "devices",
     "registries",
