@@ -29,7 +29,7 @@ MAX_MESSAGE: Final = 8 * 1024
 RECHECK_S: Final = 60.0
 MAX_TAIL: Final = 1_000_000
 MAX_EDGE: Final = 16
-MAX_STAMP: Final = 40
+MAX_EDGE_TEXT: Final = 101
 
 
 class LogConsumer(AsyncWebsocketConsumer):
@@ -125,7 +125,7 @@ class LogConsumer(AsyncWebsocketConsumer):
             page = await current_hub().older(
                 viewer,
                 before=before,
-                edge=[str(stamp)[:MAX_STAMP].encode("utf-8", "replace") for stamp in edge[:MAX_EDGE]],
+                edge=[str(each)[:MAX_EDGE_TEXT].encode("utf-8", "replace") for each in edge[:MAX_EDGE]],
                 count=min(max(_whole(command.get("count"), 0), 1), current_hub().limits.page_lines),
             )
         except SsmError as error:

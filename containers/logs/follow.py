@@ -140,12 +140,15 @@ class Follower:
             self._removed()
             return
         self._announce(seen)
-        for tailed in (True, False):
+        if _loses_lines_after_a_tail(engine):
+            if not self._ring.next_record:
+                self._read(engine, seen, {"tail": self._tail})
+            self._read(engine, seen, {"follow": 1})
+        else:
             try:
-                self._read(engine, seen, tailed=tailed)
-                break
+                self._read(engine, seen, {"follow": 1}, tailed=True)
             except _AskAgainFromTheStart:
-                continue
+                self._read(engine, seen, {"follow": 1})
         if not self._is_closing:
             self._after_end(engine, seen)
 
@@ -162,11 +165,14 @@ class Follower:
         elif seen.started_at and seen.started_at != before.started_at:
             self._mark("started", "Container started", at=seen.started_at)
 
-    def _read(self, engine: Engine, seen: Sighting, *, tailed: bool) -> None:
-        """Read one stream to its end. DeviceError, LogFormatError, LogStreamError."""
-        parameters: dict[str, Any] = {"follow": 1, "stdout": 1, "stderr": 1, "timestamps": 1}
+    def _read(self, engine: Engine, seen: Sighting, chosen: dict[str, Any], *, tailed: bool = False) -> None:
+        """Read one stream to its end: from after the last line known, if there is one.
+
+        With ``tailed`` only the newest lines are asked for. DeviceError, LogFormatError, LogStreamError.
+        """
+        parameters: dict[str, Any] = {"stdout": 1, "stderr": 1, "timestamps": 1} | chosen
         known = min(self._ring.next_record - self._own_first_record, _KNOWN_LINES)
-        point = resume_point(self._ring.last_stamps(known)) if known else None
+        point = resume_point(self._ring.last_records(known)) if known else None
         resumer: Resumer | None = None
         if point is not None:
             resumer = Resumer(point)
@@ -174,7 +180,7 @@ class Follower:
             if tailed:
                 # Without it the Engine reads a log of gigabytes from its beginning to find the time.
                 parameters["tail"] = len(point.known) + _SPARE_LINES
-        elif self._own_first_record == 0:
+        elif tailed and not self._own_first_record:
             parameters["tail"] = self._tail
         stream = engine.stream(f"/containers/{seen.engine_id}/logs", parameters, read_timeout_s=None)
         with self._lock:
@@ -313,6 +319,11 @@ class Follower:
         self._nudge.wait(seconds)
         if not self._is_closing:
             self._nudge.clear()
+
+
+def _loses_lines_after_a_tail(engine: Engine) -> bool:
+    """Podman follows from the end of the file, so that what is written after it read the tail is never sent (4.3)."""
+    return engine.product.startswith("Podman")
 
 
 def _end_text(seen: Sighting) -> str:

@@ -71,7 +71,7 @@ def read_older(
     count: int,
     limits: LogLimits,
 ) -> OlderPage:
-    """Read up to ``count`` records before those whose stamps begin with ``edge``.
+    """Read up to ``count`` records before ``edge``, the oldest ones held as `edge_of` gives them.
 
     ``distance`` is about how many lines the log has from the edge to its end. The Engine takes the last lines first
     and applies ``until`` to those (seen with 20.10, 26 and 28), so a page is asked for by that number; where it
@@ -80,11 +80,11 @@ def read_older(
     """
     count = min(count, limits.page_lines)
     edge = edge[:_EDGE_LINES]
-    oldest = stamp_ns(edge[0]) if edge else None
+    oldest = _time_of(edge[0]) if edge else None
     if oldest is None:
         raise SsmError("These lines carry no time, so the ones before them can't be found.", fix="Download the log.")
     until = oldest + MARGIN_NS
-    edge = [stamp for stamp in edge if (stamp_ns(stamp) or 0) <= until]
+    edge = [each for each in edge if (_time_of(each) or 0) <= until]
     wanted = distance + count + _SPARE_LINES
     lines: list[bytes] = []
     for tail in (wanted, wanted * 8, "all"):
@@ -98,3 +98,7 @@ def read_older(
         if finder.is_found and (finder.is_cut or len(lines) >= count or len(lines) == before):
             break
     return OlderPage(len(lines), b"".join(line + b"\n" for line in lines), at_start=not finder.is_cut)
+
+
+def _time_of(edge: bytes) -> int | None:
+    return stamp_ns(edge.partition(b" ")[0])

@@ -69,7 +69,7 @@ class LogHub:
             upstream.closing = loop.call_later(self.limits.linger_s, self._close, upstream)
 
     async def older(self, viewer: Viewer, *, before: int, edge: list[bytes], count: int) -> OlderPage:
-        """Read the page of lines before record number ``before``, whose stamps begin with ``edge``. DeviceError."""
+        """Read the page of lines before record number ``before``, the first of ``edge``. DeviceError, LogGone."""
         upstream = viewer.upstream
         distance = max(upstream.ring.next_record - before, 0)
         limits = self.limits

@@ -100,7 +100,11 @@ class AcknowledgeCommand(TypedDict):
 
 
 class OlderCommand(TypedDict):
-    """Asks for lines before the oldest one held: its number, and the timestamps of the first few held lines."""
+    """Asks for lines before the oldest one held.
+
+    ``before`` is its number; ``edge`` tells the first few held lines, each as timestamp, space, and up to 60
+    characters of its text, as far as they are plain ASCII.
+    """
 
     type: Literal["older"]
     before: int

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from containers.logs.messages import MarkerMessage
-from containers.rules.logframes import Records, record_stamps
+from containers.rules.logframes import Records
 
 _ENTRY_BYTES = 200  # what an entry costs beside its data
 _NO_ONE = -1
@@ -120,8 +120,8 @@ class Ring:
                     break
             return position
 
-    def last_stamps(self, count: int) -> list[bytes]:
-        """Timestamps of the newest records held, at most ``count``, in order."""
+    def last_records(self, count: int) -> list[bytes]:
+        """The newest records held, at most ``count``, in order, without newlines."""
         parts: list[bytes] = []
         found = 0
         with self._moved:
@@ -130,7 +130,9 @@ class Ring:
                     break
                 parts.append(entry.data)
                 found += entry.count
-        return record_stamps(b"".join(reversed(parts)))[max(found - count, 0) :]
+        records = b"".join(reversed(parts)).split(b"\n")
+        records.pop()
+        return records[max(found - count, 0) :]
 
     def close(self) -> None:
         """Let go of all entries and take no more. Without it they would stay until the next full garbage collection."""

@@ -18,6 +18,7 @@ from containers.rules.logframes import NO_RECORDS, Records
 MARGIN_NS = 1_000_000_000
 """How far before the last line a resumed stream starts: more than lines can be out of order."""
 
+_PLAIN = re.compile(rb"[ -~]{0,60}")
 _STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)\Z")
 
 
@@ -46,36 +47,45 @@ def iso_time(moment_ns: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """From where to ask (``since_ns``, included) and the stamps of the records known from there on, in order."""
+    """From where to ask (``since_ns``, included) and the records known from there on, in order.
+
+    ``is_exact`` tells that the stream must begin with the first of them. It is not where older records, which are not
+    known any more, may carry the same time: podman tells whole seconds.
+    """
 
     since_ns: int
     known: tuple[bytes, ...]
+    is_exact: bool
 
 
-def resume_point(stamps: Sequence[bytes]) -> ResumePoint | None:
-    """Where to resume after the records with these stamps (the newest ones held, in order).
+def resume_point(records: Sequence[bytes]) -> ResumePoint | None:
+    """Where to resume after these records (the newest ones held, in order, without newlines).
 
     None when the newest has no readable stamp: then nothing exact can be said.
     """
-    last = stamp_ns(stamps[-1]) if stamps else None
-    if last is None:
+    times = [stamp_ns(_stamp_of(record)) or 0 for record in records]
+    if not times or not times[-1]:
         return None
-    times = [stamp_ns(stamp) or 0 for stamp in stamps]
-    since = max(last - MARGIN_NS, min(times))
-    return ResumePoint(since, tuple(stamp for stamp, time in zip(stamps, times, strict=True) if time >= since))
+    oldest = min(times)
+    # Older records may share the time of the oldest one known, but not that of a later one.
+    since = max(times[-1] - MARGIN_NS, min((time for time in times if time > oldest), default=oldest))
+    known = tuple(record for record, time in zip(records, times, strict=True) if time >= since)
+    return ResumePoint(since, known, is_exact=since > oldest)
 
 
 class Resumer:
     """Leaves the known records out of a resumed stream.
 
-    ``matched`` is None until a record came, then tells whether the stream began with the first known one; False
+    ``matched`` is None until it is known, then tells whether the known records came again as they should; False
     means that the log no longer reaches back so far (rotated, truncated) and lines may be missing.
     """
 
     def __init__(self, point: ResumePoint) -> None:
         self._known = point.known
         self._next = 0
-        self._latest_ns = max((stamp_ns(stamp) or 0 for stamp in point.known), default=0) + MARGIN_NS
+        self._is_seeking = not point.is_exact and bool(point.known)
+        self._failures = _prefix_function(point.known) if self._is_seeking else []
+        self._latest_ns = max((stamp_ns(_stamp_of(each)) or 0 for each in point.known), default=0) + MARGIN_NS
         self.matched: bool | None = None if point.known else True
 
     @property
@@ -94,30 +104,55 @@ class Resumer:
             if self.is_done:
                 new += lines[index:]
                 break
-            stamp = _stamp_of(line)
-            found = self._find(stamp)
-            if self.matched is None:
-                self.matched = found == 0
-            if found is not None:
-                self._next = found + 1
-            else:
+            if self._is_seeking:
+                self._seek(line)
+            elif self._is_new(line):
                 new.append(line)
-                if (stamp_ns(stamp) or 0) > self._latest_ns:
-                    self._next = len(self._known)
         return Records(len(new), b"\n".join(new) + b"\n") if new else NO_RECORDS
 
-    def _find(self, stamp: bytes) -> int | None:
+    def _is_new(self, line: bytes) -> bool:
         try:
-            return self._known.index(stamp, self._next)
+            found: int | None = self._known.index(line, self._next)
         except ValueError:
-            return None
+            found = None
+        if self.matched is None:
+            self.matched = found == 0
+        if found is not None:
+            self._next = found + 1
+        elif (stamp_ns(_stamp_of(line)) or 0) > self._latest_ns:
+            self._next = len(self._known)
+        return found is None
+
+    def _seek(self, line: bytes) -> None:
+        """Look for all known records in a row (Knuth, Morris, Pratt); what comes before them is older."""
+        while self._next and line != self._known[self._next]:
+            self._next = self._failures[self._next - 1]
+        if line == self._known[self._next]:
+            self._next += 1
+        if self.is_done:
+            self.matched = True
+        elif (stamp_ns(_stamp_of(line)) or 0) > self._latest_ns:
+            self.matched = False
+            self._next = len(self._known)
+
+
+def _prefix_function(pattern: Sequence[bytes]) -> list[int]:
+    lengths = [0] * len(pattern)
+    length = 0
+    for index in range(1, len(pattern)):
+        while length and pattern[index] != pattern[length]:
+            length = lengths[length - 1]
+        if pattern[index] == pattern[length]:
+            length += 1
+        lengths[index] = length
+    return lengths
 
 
 class EdgeFinder:
     """Finds, in a page of older records, where the records begin that are held already.
 
-    ``edge`` are the stamps of the oldest held records, in order. Keeps the last ``count`` records before them, and
-    no more than about ``size`` bytes (``is_cut`` tells that there were more).
+    ``edge`` are the oldest held records, in order, as `edge_of` gives them. Keeps the last ``count`` records before
+    them, and no more than about ``size`` bytes (``is_cut`` tells that there were more).
     """
 
     def __init__(self, edge: Sequence[bytes], count: int, size: int) -> None:
@@ -137,7 +172,7 @@ class EdgeFinder:
         for line in lines:
             self._lines.append(line)
             self._held += len(line) + 1
-            self._recent.append(_stamp_of(line))
+            self._recent.append(edge_of(line))
             if self._recent[-1] == self._edge[-1] and list(self._recent) == self._edge:
                 self.is_found = True
                 for _ in self._edge:
@@ -162,6 +197,15 @@ class EdgeFinder:
         while len(self._lines) > count or (self._held > self._size and len(self._lines) > least):
             self._held -= len(self._lines.popleft()) + 1
             self.is_cut = True
+
+
+def edge_of(record: bytes) -> bytes:
+    """By what a record is recognised: its stamp, a space, and its text up to the first byte that is not plain.
+
+    A browser, which has the text but not its bytes, can tell the same.
+    """
+    match = _PLAIN.match(record, record.find(b" ") + 1)
+    return _stamp_of(record) + b" " + (match.group() if match else b"")
 
 
 def _stamp_of(line: bytes) -> bytes:

@@ -78,7 +78,7 @@ export class Store {
   edge() {
     const edge = [];
     for (const line of this.all) {
-      if (line instanceof Line) edge.push(line.stamp);
+      if (line instanceof Line) edge.push(`${line.stamp} ${/^[ -~]{0,60}/.exec(line.text)[0]}`);
       if (edge.length === EDGE) break;
     }
     return edge;

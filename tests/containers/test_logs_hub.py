@@ -171,7 +171,7 @@ async def test_older_pages_reach_back_to_the_beginning(stage, hub):
 
     while not (reader.pages and reader.pages[-1]["at_start"]):
         pages = len(reader.pages)
-        edge = [line.stamp for line in reader.lines[:16]]
+        edge = [f"{line.stamp} {line.text}" for line in reader.lines[:16]]
         await reader.send({"type": "older", "before": reader.lines[0].number, "edge": edge, "count": 1500})
         await reader.until(lambda before=pages: len(reader.pages) > before)
 
@@ -412,4 +412,24 @@ async def test_podman_log_is_followed(fleet, podman_host, hub):
     reader = await stage.reader(container).open(tail=20)
     await reader.until(lambda: len(reader.lines) >= 200, 30)
 
+    assert_gapless(reader)
+
+
+@pytest.mark.slow
+async def test_podman_log_is_resumed_and_scrolled_back_although_it_tells_whole_seconds(fleet, lease_host, hub):
+    host = lease_host("podman", exclusive=True)
+    stage = await database_sync_to_async(make_stage)(fleet, host)
+    container = await stage.container("counter", "sh", "-c", COUNTER)
+    reader = await stage.reader(container).open(tail=20)
+    await reader.until(lambda: len(reader.lines) >= 200, 30)
+
+    await asyncio.to_thread(host.kill_ssh)
+    await asyncio.to_thread(host.start_ssh)
+    seen = len(reader.lines)
+    await reader.until(lambda: len(reader.lines) > seen + 200, 30)
+    edge = [f"{line.stamp} {line.text}" for line in reader.lines[:16]]
+    await reader.send({"type": "older", "before": reader.lines[0].number, "edge": edge, "count": 10})
+    await reader.until(lambda: reader.pages or reader.errors)
+
+    assert not reader.errors
     assert_gapless(reader)
