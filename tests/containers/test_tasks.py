@@ -1,0 +1,168 @@
+"""The ticks: each finds what is due, hands it out once, and forgets nothing."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+
+from containers import tasks
+from containers.models import Event, Operation
+from devices.models import Device
+from devices.services import doubt_silent_devices, note_online, request_attempt_now
+from tests.containers.stage import MakeStage
+from tests.factories import ContainerFactory, DeviceFactory, EventFactory, OperationFactory
+from tests.queued import Queued, run_queued, take_queued
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def empty_queue() -> None:
+    take_queued()
+    cache.clear()
+
+
+def from_now(**time: float) -> datetime:
+    return datetime.now(UTC) + timedelta(**time)
+
+
+def stored(device: Device) -> Device:
+    return Device.objects.get(pk=device.pk)
+
+
+# ---- sweeps
+
+
+@pytest.mark.parametrize(
+    ("columns", "is_handed_out"),
+    [
+        ({"next_sweep_at": from_now(seconds=-1)}, True),
+        ({"next_sweep_at": None}, True),
+        ({"next_sweep_at": from_now(minutes=5)}, False),
+        ({"next_sweep_at": from_now(seconds=-1), "state": "unreachable"}, False),
+        ({"next_sweep_at": from_now(seconds=-1), "watch_enabled": False}, False),
+    ],
+    ids=["due", "never", "later", "unreachable", "not watched"],
+)
+def test_dispatch_due_sweeps_hands_out_what_is_due_once(columns: dict[str, Any], is_handed_out: bool) -> None:
+    device = DeviceFactory(online=True, **columns)
+
+    tasks.dispatch_due_sweeps()
+    tasks.dispatch_due_sweeps()
+
+    assert take_queued() == ([Queued("containers.sweep_device", (str(device.pk),))] if is_handed_out else [])
+
+
+def test_dispatch_due_sweeps_message_lost_is_handed_out_again_after_minutes() -> None:
+    device = DeviceFactory(online=True, next_sweep_at=from_now(seconds=-1))
+
+    tasks.dispatch_due_sweeps()
+
+    take_queued()
+    planned = stored(device).next_sweep_at
+    assert planned is not None
+    assert timedelta(minutes=1) < planned - datetime.now(UTC) < timedelta(minutes=5)
+
+
+def test_dispatch_due_sweeps_bad_schedule_does_not_stop_the_others() -> None:
+    DeviceFactory(state="unreachable", next_sweep_at=from_now(hours=-1), sweep_schedule="nonsense")
+    fine = DeviceFactory(online=True, next_sweep_at=from_now(seconds=-1))
+
+    tasks.dispatch_due_sweeps()
+
+    assert take_queued() == [Queued("containers.sweep_device", (str(fine.pk),))]
+
+
+def test_sweep_device_while_another_one_is_at_it_stays_due() -> None:
+    device = DeviceFactory(online=True, next_sweep_at=from_now(hours=1))
+    cache.set(f"sweep:{device.pk}", "another", 60)
+
+    tasks.sweep_device(str(device.pk))
+
+    assert stored(device).next_sweep_at <= datetime.now(UTC)  # type: ignore[operator]
+    assert cache.get(f"sweep:{device.pk}") == "another"
+
+
+def test_sweep_device_real_host_is_swept_and_planned_anew(make_stage: MakeStage) -> None:
+    stage = make_stage("28")
+    note_online(stage.device, engine={}, channel_kind="streamlocal")
+    assert stored(stage.device).next_sweep_at <= datetime.now(UTC)  # type: ignore[operator]
+
+    tasks.dispatch_due_sweeps()
+    names = run_queued()
+
+    device = stored(stage.device)
+    assert names == ["containers.sweep_device"]
+    assert device.containers.count() == len(stage.host.containers())
+    assert (device.last_sweep_error, cache.get(f"sweep:{device.pk}")) == ("", None)
+    assert device.last_sweep_at is not None
+    assert device.next_sweep_at is not None
+    assert device.next_sweep_at > datetime.now(UTC)
+
+
+def test_sweep_device_that_cannot_be_reached_tells_why() -> None:
+    device = DeviceFactory(online=True, address="127.0.0.1", port=1, next_sweep_at=from_now(seconds=-1))
+
+    tasks.sweep_device(str(device.pk))
+
+    device = stored(device)
+    assert "refuse" in device.last_sweep_error.lower()
+    assert device.last_sweep_at is not None  # the factory's: the last one that was complete
+    assert device.next_sweep_at is not None
+    assert from_now(minutes=0) < device.next_sweep_at <= from_now(minutes=5)
+
+
+@pytest.mark.parametrize("device_id", ["00000000-0000-4000-8000-000000000000"])
+def test_sweep_device_that_is_gone_does_nothing(device_id: str) -> None:
+    tasks.sweep_device(device_id)
+
+
+# ---- history
+
+
+def test_expire_history_deletes_what_is_older_than_its_retention() -> None:
+    container = ContainerFactory()
+    old_event = EventFactory(container=container, received_at=from_now(days=-31))
+    new_event = EventFactory(container=container, received_at=from_now(days=-29))
+    old = OperationFactory(container=container, state="failed", finished_at=from_now(days=-366))
+    recent = OperationFactory(container=container, state="failed", finished_at=from_now(days=-364))
+    active = OperationFactory(container=container, created_at=from_now(days=-400))
+
+    tasks.expire_history()
+
+    assert set(Event.objects.values_list("pk", flat=True)) == {new_event.pk}
+    assert set(Operation.objects.values_list("pk", flat=True)) == {recent.pk, active.pk}
+    assert old_event.pk != new_event.pk
+    assert old.pk not in {recent.pk, active.pk}
+
+
+# ---- devices that nobody hears
+
+
+@pytest.mark.parametrize(
+    ("columns", "state"),
+    [
+        ({"last_seen_at": from_now(seconds=-300)}, "unreachable"),
+        ({"last_seen_at": from_now(seconds=-30)}, "online"),
+        ({"last_seen_at": from_now(seconds=-300), "watch_enabled": False}, "disabled"),
+        ({"last_seen_at": from_now(seconds=-300), "state": "connecting"}, "connecting"),
+    ],
+)
+def test_doubt_silent_devices_takes_the_online_mark(columns: dict[str, Any], state: str) -> None:
+    device = DeviceFactory(online=True, **columns)
+
+    doubted = doubt_silent_devices()
+
+    assert stored(device).state == state
+    assert doubted == ([device] if state != columns.get("state", "online") else [])
+    assert (stored(device).state_code == "watcher_silent") is (state == "unreachable")
+
+
+@pytest.mark.parametrize(("state", "is_asked"), [("unreachable", True), ("online", False)])
+def test_request_attempt_now_asks_for_unreachable_ones(state: str, is_asked: bool) -> None:
+    device = DeviceFactory(state=state, next_attempt_at=None)
+
+    request_attempt_now(device)
+
+    assert (stored(device).next_attempt_at is not None) is is_asked
