@@ -18,6 +18,8 @@ from ssm.services.environment import is_given
 from ssm.services.programs import Program, kill_group, spawn
 
 PROJECT = Path(__file__).resolve().parents[1]
+# Set for the workers of pytest-xdist as well.
+THROWN_AWAY = "SSM_TEST_SERVERS_ARE_THROWN_AWAY"
 _servers: list[subprocess.Popen[bytes]] = []
 
 
@@ -26,6 +28,12 @@ def pytest_load_initial_conftests() -> Iterator[None]:
     """Runs around pytest-django's hook of the same name, which imports the settings."""
     start_servers()
     return (yield)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the tests' database to the end of its server: a thread's idle connection would forbid to drop it."""
+    if os.environ.get(THROWN_AWAY):
+        config.option.reuse_db = True
 
 
 @pytest.hookimpl(trylast=True)
@@ -61,6 +69,7 @@ def start_servers() -> None:
         line = raw.decode().strip()
         said.append(line)
         if line == "# ready":
+            os.environ[THROWN_AWAY] = "1"
             return
         if line.startswith("export "):
             name, _, value = shlex.split(line)[1].partition("=")
