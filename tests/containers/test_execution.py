@@ -216,7 +216,7 @@ def silent(stage: Stage, engine_id: str, kind: str, *, begun_s: float, acted: bo
     """A running operation whose worker has died after looking, before or after acting; begun so many seconds ago."""
     stage.sweep()
     moment = datetime.now(UTC) - timedelta(seconds=begun_s)
-    before = execution.Standing.of(execution.sync.inspect(stage.engine, engine_id)).as_json()  # type: ignore[arg-type]
+    before = execution.Standing.of(execution.sync.inspect(stage.engine, engine_id)).as_json()
     if acted:
         stage.host.api("POST", f"/containers/{engine_id}/{kind}")
     made: Operation = OperationFactory(

@@ -109,7 +109,7 @@ def test_leases_end_by_themselves(clean: redis.Redis) -> None:
 
     remaining_ms = clean.pttl(f"ssm:follow:{next(iter(wanted))}")
 
-    assert 15_000 < int(remaining_ms) <= 20_000  # type: ignore[arg-type]
+    assert 15_000 < int(remaining_ms) <= 20_000
 
 
 def test_release_all_lets_another_one_take_over_at_once() -> None:

@@ -102,11 +102,11 @@ def test_sweep_device_real_host_is_swept_and_planned_anew(make_stage: MakeStage)
 
 
 def test_sweep_device_that_cannot_be_reached_tells_why() -> None:
-    device = DeviceFactory(online=True, address="127.0.0.1", port=1, next_sweep_at=from_now(seconds=-1))
+    made = DeviceFactory(online=True, address="127.0.0.1", port=1, next_sweep_at=from_now(seconds=-1))
 
-    tasks.sweep_device(str(device.pk))
+    tasks.sweep_device(str(made.pk))
 
-    device = stored(device)
+    device = stored(made)
     assert "refuse" in device.last_sweep_error.lower()
     assert device.last_sweep_at is not None  # the factory's: the last one that was complete
     assert device.next_sweep_at is not None
