@@ -44,6 +44,8 @@ class Follower:
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._lost: DeviceError | None = None
+        self._asked: Engine | None = None
+        self._since_ns: int | None = None
         self._engine: Engine | None = None
         self._stream: EngineStream | None = None
         self._thread = threading.Thread(target=self._run, name=f"follow-{device_id[:8]}", daemon=True)
@@ -72,11 +74,30 @@ class Follower:
         """The engine while its stream is open, else None."""
         return self._engine
 
-    def drop(self, reason: DeviceError | None = None) -> None:
-        """Give up a connection; the thread reconnects at once. With a reason the host is called lost until then."""
-        self._lost = reason
+    def drop(self) -> None:
+        """Give up the connection; the thread reconnects at once."""
         pool.forget(self.device_id)
         self._close_stream()
+
+    def ping(self, patience_s: float) -> bool:
+        """Ask the engine for a sign of life; one that is silent is called lost until the thread has reconnected."""
+        engine = self._engine
+        if engine is None:
+            return False
+        # An engine that finds its connection dead closes it, and so ends the stream before we hear of it here.
+        self._asked = engine
+        try:
+            engine.ping(timeout_s=patience_s)
+        except DeviceError as exc:
+            with self._lock:
+                is_followed = self._engine is engine
+                if is_followed:
+                    self._lost = exc
+            if is_followed:
+                self.drop()
+            return False
+        self._asked = None
+        return True
 
     def _close_stream(self) -> None:
         with self._lock:
@@ -106,10 +127,15 @@ class Follower:
 
     def _follow(self) -> None:
         with database_work():
-            device = Device.objects.select_related("credential").prefetch_related("host_keys").get(pk=self.device_id)
-            target = connection_target(device)
-            if note_connecting(device):
+            devices = Device.objects.select_related("credential").prefetch_related("host_keys")
+            device = devices.filter(pk=self.device_id).first()
+            target = connection_target(device) if device is not None else None
+            if device is not None and note_connecting(device):
                 publish("device", device.pk, [device.pk])
+        if device is None or target is None:
+            # It was deleted: the listener's next look ends this thread.
+            self._stopped.wait(PAUSE_S)
+            return
         engine = pool.engine(target)
         info = engine.get_json("/info")
         if not isinstance(info, dict):
@@ -128,6 +154,8 @@ class Follower:
             self._listen(device, engine, stream)
         except ConnectionLost as exc:
             logger.info("stream lost: %s", exc, extra={"device": self.device_id})
+            if self._asked is engine:
+                self._lost = self._lost or exc
         finally:
             with self._lock:
                 self._engine = self._stream = None
@@ -142,14 +170,16 @@ class Follower:
             for event in engine_events(decoder.feed(chunk)):
                 self._submit(device, engine, event)
 
-    @staticmethod
-    def _since(device: Device, clock_ns: int | None) -> dict[str, str]:
-        """Where to take up the stream, by the Engine's own clock; from now on when nothing was ever heard.
+    def _since(self, device: Device, clock_ns: int | None) -> dict[str, str]:
+        """Where to take up the stream, by the Engine's own clock; from now on when it was never open.
 
-        An event from the future was told by a clock that has been set back since: what comes now is "before" it.
+        A host that never told anything is asked for all since this thread first heard it. An event from the future
+        was told by a clock that has been set back since: what comes now is "before" it.
         """
         with database_work():
             last = Event.objects.filter(device=device).order_by("-time_ns").values_list("time_ns", flat=True).first()
+        if last is None:
+            last, self._since_ns = self._since_ns, self._since_ns or clock_ns
         if last is None:
             return {}
         since_ns = max(0, min(last, clock_ns or last) - OVERLAP_NS)

@@ -148,16 +148,7 @@ class Listener:
     @staticmethod
     def _ping(entry: tuple[str, Follower]) -> str | None:
         device_id, follower = entry
-        engine = follower.engine
-        if engine is None:
-            return None
-        try:
-            engine.ping(timeout_s=PING_PATIENCE_S)
-        except DeviceError as exc:
-            if follower.engine is engine:
-                follower.drop(exc)
-            return None
-        return device_id
+        return device_id if follower.ping(PING_PATIENCE_S) else None
 
     def _end(self) -> None:
         for follower in self._followers.values():
