@@ -67,9 +67,10 @@ class _Sender:
         try:
             for group in (FLEET_GROUP, device_group(message["device"])):
                 await layer.group_send(group, message)
-        except Exception:
-            # Redis away: pages show "reconnecting" by themselves and fetch all anew once it is back.
-            logger.warning("push not sent", exc_info=True, extra={"kind": message["kind"]})
+        except Exception as exc:
+            # Redis away: pages show "reconnecting" by themselves and fetch all anew once it is back. One line: there
+            # is one for every change until then.
+            logger.warning("push not sent: %s: %s", type(exc).__name__, exc, extra={"kind": message["kind"]})
 
 
 _sender = _Sender()
