@@ -302,9 +302,9 @@ async def test_fifty_changes_are_merged_and_the_last_one_arrives(page: Page) -> 
 
 
 async def test_slow_rendering_is_followed_by_the_newer_one(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    container = await settled()
+    container, other = await settled(), await settled()
     name = row_name(container)
-    await page.watch(name)
+    await page.watch(name, row_name(other))
     has_begun, may_go_on = threading.Event(), threading.Event()
 
     def render_slowly(*arguments: Any) -> str:
@@ -318,6 +318,8 @@ async def test_slow_rendering_is_followed_by_the_newer_one(page: Page, monkeypat
     await change(container, name="older")
     await asyncio.to_thread(has_begun.wait, 10)
     await change(container, name="newer")
+    await change(other, name="later")
+    await page.until(lambda: page.of(row_name(other)))  # so the page has heard of the newer one too
     may_go_on.set()
     await page.until(lambda: any("newer" in message for message in page.of(name)))
     await page.rest()
