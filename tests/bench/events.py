@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from tests.fleet import DEVELOPER_NET, Fleet, Host, net_from_environment
 from tests.services import start_servers
@@ -82,7 +83,7 @@ def _measure(fleet: Fleet, host: Host, count: int) -> list[float]:
     arrivals: list[tuple[str, int]] = []
     with web_process() as (port, _pid), _listener():
         _wait_until_followed(device.pk)
-        origin = f"http://127.0.0.1:{port}"
+        origin = Origin(f"http://127.0.0.1:{port}")
         with connect(
             f"ws://127.0.0.1:{port}/ws/live/", additional_headers={"Cookie": cookie}, origin=origin, compression=None
         ) as socket:
