@@ -6,6 +6,7 @@ from django.db import transaction
 
 from containers import sync
 from containers.models import Container, Event
+from containers.push import publish
 from containers.rules.events import EngineEvent
 from containers.rules.inspection import time_from_ns
 from devices.connections import Engine
@@ -27,6 +28,7 @@ def record(device: Device, engine: Engine, events: list[EngineEvent]) -> None:
             _store(device, events, _row_of(device, last))
         return
     engine_id = last.container_id
+    _note_end(device, events)
     facts = None if last.action == "destroy" else sync.inspect(engine, engine_id)
     sync.apply_event(
         device,
@@ -36,6 +38,38 @@ def record(device: Device, engine: Engine, events: list[EngineEvent]) -> None:
         also=lambda row_id: _store(device, events, row_id or _row_of(device, last)),
         rivals=sync.look_at_rivals(device, engine, facts) if facts else {},
     )
+
+
+def _note_end(device: Device, events: list[EngineEvent]) -> None:
+    """Show that a container's processes have ended as soon as the engine tells it, before it can be inspected.
+
+    Engines tell the end before they take down the container's network, and answer no inspection until that is done
+    (100 ms and more). One that the engine may start again by its restart policy is left to the inspection, unless it
+    was killed or stopped by somebody.
+    """
+    last = next((event for event in reversed(events) if event.is_urgent), None)
+    if last is None or last.action != "die" or last.kind != "container":
+        return
+    code = last.attributes.get("exitCode", "")
+    ended_by_somebody = any(event.action == "kill" for event in events)
+    with transaction.atomic(durable=True):
+        sync.lock_inventory(device)
+        running = Container.objects.filter(
+            device=device, engine_id=last.actor_id, removed_at=None, observed_ns__lt=last.time_ns
+        ).exclude(state__in=[Container.State.EXITED, Container.State.DEAD, Container.State.REMOVING])
+        if not ended_by_somebody:
+            running = running.filter(restart_policy__in=["", "no"])
+        ended = list(running.values_list("pk", flat=True))
+        moment = now()
+        Container.objects.filter(pk__in=ended).update(
+            state=Container.State.EXITED,
+            exit_code=int(code) if code.isascii() and code.isdigit() and len(code) < 10 else None,
+            finished_at=time_from_ns(last.time_ns) or moment,
+            observed_ns=last.time_ns,
+            changed_at=moment,
+            list_digest="",
+        )
+        publish("container", device.pk, ended)
 
 
 def record_unseen(device: Device, events: list[EngineEvent]) -> None:

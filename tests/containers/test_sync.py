@@ -516,3 +516,39 @@ def test_record_sweep_notes_error_and_keeps_a_later_request(db: None) -> None:
     device.refresh_from_db()
     assert device.next_sweep_at == asked
     assert device.last_sweep_at is not None
+
+
+# ---- the end of a container, told before the engine can be asked
+
+
+@pytest.mark.parametrize(
+    ("restart", "actions", "seen"),
+    [
+        ("no", ["die"], "exited"),
+        ("always", ["die"], "running"),
+        ("always", ["kill", "die"], "exited"),
+        ("no", ["kill"], "running"),
+        ("no", ["die", "start"], "running"),
+    ],
+)
+@pytest.mark.django_db(transaction=True)
+def test_record_end_is_shown_before_the_engine_answers(
+    make_stage: MakeStage, restart: str, actions: list[str], seen: str
+) -> None:
+    stage = make_stage("28")
+    name = unique("ending")
+    engine_id = stage.host.run(name, CLOCK, restart=restart)
+    stage.sweep()
+    onlooker = Onlooker(stage.engine)
+    states: list[tuple[str, int | None]] = []
+
+    def look() -> None:
+        row = stage.row(engine_id)
+        states.append((row.state, row.exit_code))
+
+    onlooker.before[f"/containers/{engine_id}/json"] = look
+    told = Stage(stage.host, stage.device, cast(Engine, onlooker))
+    told.tell(*actions, engine_id=engine_id, name=name, exitCode="137")
+
+    assert states == [(seen, 137 if seen == "exited" else None)]
+    assert stage.row(engine_id).state == "running"  # what the host itself says counts in the end
