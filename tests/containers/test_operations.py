@@ -25,6 +25,13 @@ def ago(**time: float) -> datetime:
     return datetime.now(UTC) - timedelta(**time)
 
 
+def since_now(columns: dict[str, Any]) -> dict[str, Any]:
+    """Columns in which a span of time stands for that long before now: tables are read long before they are tried."""
+    return {
+        name: datetime.now(UTC) - value if isinstance(value, timedelta) else value for name, value in columns.items()
+    }
+
+
 def running(**columns: Any) -> Operation:
     """An operation that worker w1 is at."""
     standard = {"state": "running", "worker": "w1", "started_at": ago(seconds=1), "heartbeat_at": ago(seconds=1)}
@@ -246,14 +253,14 @@ def test_note_progress_is_told_only_when_it_changes(
 @pytest.mark.parametrize(
     ("columns", "is_orphan"),
     [
-        ({"heartbeat_at": ago(seconds=60)}, True),
-        ({"heartbeat_at": ago(seconds=5)}, False),
-        ({"heartbeat_at": ago(seconds=60), "state": "queued"}, False),
-        ({"heartbeat_at": ago(seconds=60), "state": "lost", "finished_at": ago(seconds=1)}, False),
+        ({"heartbeat_at": timedelta(seconds=60)}, True),
+        ({"heartbeat_at": timedelta(seconds=5)}, False),
+        ({"heartbeat_at": timedelta(seconds=60), "state": "queued"}, False),
+        ({"heartbeat_at": timedelta(seconds=60), "state": "lost", "finished_at": timedelta(seconds=1)}, False),
     ],
 )
 def test_orphans_are_those_running_without_a_sign_of_life(columns: dict[str, Any], is_orphan: bool) -> None:
-    made = running(**columns)
+    made = running(**since_now(columns))
 
     assert (made in operations.orphans()) is is_orphan
 
@@ -261,18 +268,18 @@ def test_orphans_are_those_running_without_a_sign_of_life(columns: dict[str, Any
 @pytest.mark.parametrize(
     ("columns", "is_sent"),
     [
-        ({"created_at": ago(seconds=30)}, True),
-        ({"created_at": ago(seconds=5)}, False),
-        ({"created_at": ago(minutes=5), "heartbeat_at": ago(seconds=30)}, False),
-        ({"created_at": ago(minutes=5), "heartbeat_at": ago(seconds=90)}, True),
-        ({"created_at": ago(minutes=5), "state": "running"}, False),
+        ({"created_at": timedelta(seconds=30)}, True),
+        ({"created_at": timedelta(seconds=5)}, False),
+        ({"created_at": timedelta(minutes=5), "heartbeat_at": timedelta(seconds=30)}, False),
+        ({"created_at": timedelta(minutes=5), "heartbeat_at": timedelta(seconds=90)}, True),
+        ({"created_at": timedelta(minutes=5), "state": "running"}, False),
     ],
     ids=["old", "fresh", "sent lately", "sent long ago", "running"],
 )
 def test_resend_forgotten_sends_what_nobody_took_once_a_minute(
     columns: dict[str, Any], is_sent: bool, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
-    made = OperationFactory(**columns)
+    made = OperationFactory(**since_now(columns))
     take_queued()
 
     with django_capture_on_commit_callbacks(execute=True):
