@@ -220,7 +220,7 @@ export function attachControls(root, page) {
       part("rate").textContent = `${number(store.linesPerSecond())} lines/s`;
       part("held").textContent = `${number(store.lines)} held`;
       part("shown").hidden = !filter.isActive;
-      part("shown").textContent = `${number(store.shown.length)} shown`;
+      part("shown").textContent = `${number(store.shownLines)} shown`;
       part("skipped").hidden = !store.skipped;
       part("skipped").textContent = `${number(store.skipped)} skipped`;
       const older = part("older");

@@ -113,6 +113,11 @@ export class Store {
     for (const line of this.all) if (this.filter.passes(line)) this.shown.push(line);
   }
 
+  // Lines that pass the filter; what happened between lines always passes and does not count.
+  get shownLines() {
+    return this.shown.length - (this.all.length - this.lines);
+  }
+
   linesPerSecond() {
     const now = performance.now();
     while (this.#rate.length && now - this.#rate[0][0] > 2000) this.#rate.shift();

@@ -155,19 +155,19 @@ def test_log_page_filters_by_text_pattern_stream_and_level(stage):
 
     page.keyboard.press("/")
     page.keyboard.type("LINE 77")
-    expect(shown).to_have_text(re.compile("^1[12] shown$"))
+    expect(shown).to_have_text("11 shown")
     expect(page.locator("mark").first).to_have_text("line 77")
 
     page.locator("[data-log-search]").fill(r"line (\d)\d0$")
     page.get_by_role("button", name="Regular expression").click()
-    expect(shown).to_have_text(re.compile("^8[12] shown$"))
+    expect(shown).to_have_text("81 shown")
     page.locator("[data-log-search]").fill("(")
     expect(page.locator("[data-log-problem]")).to_be_visible()
     page.locator("[data-log-search]").fill("(a+)+b")
     expect(page.locator("[data-log-problem]")).to_contain_text("for ever")
     page.locator("[data-log-search]").press("Escape")
     page.get_by_role("button", name="stdout").click()
-    expect(shown).to_have_text(re.compile("^45[01] shown$"))
+    expect(shown).to_have_text("450 shown")
 
 
 def test_log_page_scrolls_back_through_history(stage):
@@ -239,8 +239,8 @@ def test_log_page_below_a_flood_holds_a_bounded_number_of_lines(stage):
     assert page.locator(".log-row").count() < 150
     began = time.monotonic()
     page.locator("[data-log-search]").fill("line 24999")
-    expect(page.locator("[data-log-shown]")).to_have_text(re.compile("^1[0-9] shown$"))
-    assert time.monotonic() - began < 3
+    expect(page.locator("[data-log-shown]")).to_have_text("10 shown")
+    assert time.monotonic() - began < 5
 
 
 def test_log_page_over_a_server_restart_loses_and_doubles_nothing(stage):
