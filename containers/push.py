@@ -68,8 +68,8 @@ class _Sender:
             for group in (FLEET_GROUP, device_group(message["device"])):
                 await layer.group_send(group, message)
         except Exception as exc:
-            # Redis away: pages show "reconnecting" by themselves and fetch all anew once it is back. One line: there
-            # is one for every change until then.
+            # Redis away: consumers.pulse sends the pages away, which come back and fetch all anew once it is back. One
+            # line: there is one for every change until then.
             logger.warning("push not sent: %s: %s", type(exc).__name__, exc, extra={"kind": message["kind"]})
 
 

@@ -9,6 +9,7 @@ import json
 import logging
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -19,7 +20,9 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import DatabaseError
 from django.db.models import Q
+from redis.exceptions import RedisError
 
+from containers.consumers.pulse import pulse
 from containers.fragments import Element, fragments, parse_element
 from containers.models import Container, Operation
 from containers.push import FLEET_GROUP, Change
@@ -30,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 UNAUTHENTICATED: Final = 4401
 FORBIDDEN: Final = 4403
+# Of the WebSocket registry (RFC 6455, section 7.4.2): come back in a moment.
+SERVICE_RESTART: Final = 1012
 MAX_MESSAGE: Final = 128 * 1024
 MAX_ELEMENTS: Final = 1000
 SPACING_S: Final = 0.2
@@ -92,11 +97,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close(FORBIDDEN)
         else:
             await self.channel_layer.group_add(FLEET_GROUP, self.channel_name)
+            pulse().join(self._on_loss)
             self._start(self._recheck())
 
     async def disconnect(self, _code: int) -> None:
         """Leave nothing behind: no timer, no task, no group."""
-        await self.channel_layer.group_discard(FLEET_GROUP, self.channel_name)
+        pulse().leave(self._on_loss)
         for shown in self._shown.values():
             if shown.timer:
                 shown.timer.cancel()
@@ -104,6 +110,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self._signal_timer.cancel()
         for task in self._tasks:
             task.cancel()
+        with suppress(RedisError):
+            await self.channel_layer.group_discard(FLEET_GROUP, self.channel_name)
+
+    def _on_loss(self) -> None:
+        """Changes may have passed us by: a page that comes back reads itself anew."""
+        pulse().leave(self._on_loss)
+        self._start(self.close(SERVICE_RESTART))
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Take ``{"type": "watch", "page": …, "made_at": …, "ids": […]}``; anything else but a ping is ignored."""
