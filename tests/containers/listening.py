@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -96,13 +97,47 @@ class Process:
             raise
 
 
+class KeptProcess:
+    """A process that is started again when it ends, as `manage.py up` does.
+
+    A worker whose broker dies reconnects most times, and now and then ends itself (kombu loses the connection's
+    parameters while it stops its hub).
+    """
+
+    def __init__(self, command: tuple[str, ...], redis_url: str) -> None:
+        environment = os.environ | {"DATABASE_URL": database_url(), "REDIS_URL": redis_url}
+        self._is_over = threading.Event()
+        self._lock = threading.Lock()
+        self._start = lambda: subprocess.Popen([sys.executable, *command], cwd=PROJECT, env=environment)
+        self._process = self._start()
+        self._keeper = threading.Thread(target=self._keep, daemon=True)
+        self._keeper.start()
+
+    def _keep(self) -> None:
+        while not self._is_over.wait(0.5):
+            with self._lock:
+                if self._process.poll() is not None and not self._is_over.is_set():
+                    self._process = self._start()
+
+    def stop(self) -> None:
+        """End it for good."""
+        self._is_over.set()
+        self._keeper.join()
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
 @dataclass(slots=True)
 class Watch:
     """Listeners and a worker at work on a fleet."""
 
     fleet: Fleet
     redis: OwnRedis
-    worker: Process
+    worker: KeptProcess
     listeners: list[Process] = field(default_factory=list)
 
     def listen(self) -> Process:
