@@ -11,11 +11,13 @@ line is one JSON object; times are milliseconds.
 import argparse
 import json
 import os
+import queue
 import random
 import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,14 +90,16 @@ def _measure(fleet: Fleet, host: Host, count: int) -> list[float]:
             f"ws://127.0.0.1:{port}/ws/live/", additional_headers={"Cookie": cookie}, origin=origin, compression=None
         ) as socket:
             name = f"container-{row.pk}-row"
+            received: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+            threading.Thread(target=_receive, args=(socket, received), daemon=True).start()
             socket.send(json.dumps({"type": "watch", "page": "containers", "ids": [name]}))
-            _wait_for(socket, name, "running")
+            _wait_for(received, name, "running")
             began_ns = time.time_ns()
             for number in range(count):
                 verb, word = ("stop?t=5", "exited") if number % 2 == 0 else ("start", "running")
                 time.sleep(random.uniform(*PAUSE_S))  # noqa: S311 - not for secrets
                 host.api("POST", f"/containers/{engine_id}/{verb}")
-                arrivals.append((word, _wait_for(socket, name, word)))
+                arrivals.append((word, _wait_for(received, name, word)))
     pool.close_all()
     told = Event.objects.filter(container=row, time_ns__gt=began_ns, action__in=["start", "die"]).order_by("time_ns")
     times = list(told.values_list("action", "time_ns"))
@@ -105,13 +109,18 @@ def _measure(fleet: Fleet, host: Host, count: int) -> list[float]:
     return [(arrived - told_ns) / 1e6 for (_word, arrived), (_action, told_ns) in zip(arrivals, times, strict=True)]
 
 
-def _wait_for(socket: ClientConnection, name: str, word: str) -> int:
-    """Read until the row shows the word; our clock at that moment, ns since 1970."""
+def _receive(socket: ClientConnection, received: "queue.SimpleQueue[tuple[int, str]]") -> None:
+    """Note when each message came, also while the Engine's answer to a stop is waited for (it comes after the row)."""
+    for message in socket:
+        received.put((time.time_ns(), str(message)))
+
+
+def _wait_for(received: "queue.SimpleQueue[tuple[int, str]]", name: str, word: str) -> int:
+    """Wait until the row shows the word; when it came by our clock, ns since 1970."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        html = socket.recv(timeout=max(0.1, deadline - time.monotonic()))
-        arrived = time.time_ns()
-        if isinstance(html, str) and f'id="{name}"' in html and f">{word}<" in html:
+        arrived, html = received.get(timeout=max(0.1, deadline - time.monotonic()))
+        if f'id="{name}"' in html and f">{word}<" in html:
             return arrived
 
 
