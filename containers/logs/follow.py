@@ -177,8 +177,9 @@ class Follower:
         if point is not None:
             resumer = Resumer(point)
             parameters["since"] = engine_time(point.since_ns)
-            if tailed:
-                # Without it the Engine reads a log of gigabytes from its beginning to find the time.
+            if tailed and point.is_exact:
+                # Without it the Engine reads a log of gigabytes from its beginning to find the time. Only where the
+                # first record tells at once whether enough was asked for.
                 parameters["tail"] = len(point.known) + _SPARE_LINES
         elif tailed and not self._own_first_record:
             parameters["tail"] = self._tail

@@ -49,8 +49,8 @@ def iso_time(moment_ns: int) -> str:
 class ResumePoint:
     """From where to ask (``since_ns``, included) and the records known from there on, in order.
 
-    ``is_exact`` tells that the stream must begin with the first of them. It is not where older records, which are not
-    known any more, may carry the same time: podman tells whole seconds.
+    ``is_exact`` tells that the stream must begin with the first of them. It need not where the records known do not
+    reach back that far: then older ones, which are not known, come first.
     """
 
     since_ns: int
@@ -66,11 +66,9 @@ def resume_point(records: Sequence[bytes]) -> ResumePoint | None:
     times = [stamp_ns(_stamp_of(record)) or 0 for record in records]
     if not times or not times[-1]:
         return None
-    oldest = min(times)
-    # Older records may share the time of the oldest one known, but not that of a later one.
-    since = max(times[-1] - MARGIN_NS, min((time for time in times if time > oldest), default=oldest))
+    since = times[-1] - MARGIN_NS
     known = tuple(record for record, time in zip(records, times, strict=True) if time >= since)
-    return ResumePoint(since, known, is_exact=since > oldest)
+    return ResumePoint(since, known, is_exact=since - min(times) > MARGIN_NS)
 
 
 class Resumer:
@@ -104,9 +102,7 @@ class Resumer:
             if self.is_done:
                 new += lines[index:]
                 break
-            if self._is_seeking:
-                self._seek(line)
-            elif self._is_new(line):
+            if self._is_beyond(line) if self._is_seeking else self._is_new(line):
                 new.append(line)
         return Records(len(new), b"\n".join(new) + b"\n") if new else NO_RECORDS
 
@@ -123,17 +119,19 @@ class Resumer:
             self._next = len(self._known)
         return found is None
 
-    def _seek(self, line: bytes) -> None:
+    def _is_beyond(self, line: bytes) -> bool:
         """Look for all known records in a row (Knuth, Morris, Pratt); what comes before them is older."""
         while self._next and line != self._known[self._next]:
             self._next = self._failures[self._next - 1]
         if line == self._known[self._next]:
             self._next += 1
-        if self.is_done:
-            self.matched = True
+            self.matched = True if self.is_done else None
         elif (stamp_ns(_stamp_of(line)) or 0) > self._latest_ns:
+            # They will not come any more.
             self.matched = False
             self._next = len(self._known)
+            return True
+        return False
 
 
 def _prefix_function(pattern: Sequence[bytes]) -> list[int]:

@@ -122,7 +122,7 @@ def test_resume_with_few_known_lines_that_are_gone_goes_on_after_a_second():
     new = resumer.filter(records_of(log[8:]))
 
     assert resumer.matched is False
-    assert new == records_of(log[22:])
+    assert new == records_of(log[21:])
 
 
 def test_resume_when_all_known_lines_are_gone_gives_everything():
