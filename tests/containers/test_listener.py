@@ -75,7 +75,7 @@ def test_listener_podman_container_started_and_ended_is_seen(watch: Watch, lease
     seen.host.api("POST", f"/containers/{engine_id}/kill")
     seen.await_container(engine_id, "exited", 10)
 
-    assert "start" in seen.actions(engine_id)
+    eventually(lambda: "start" in seen.actions(engine_id), 10)
 
 
 def test_listener_device_no_longer_watched_is_left_alone_until_it_is_again(watch: Watch, lease_host: LeaseHost) -> None:
