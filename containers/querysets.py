@@ -8,7 +8,7 @@ from django.db.models import Prefetch, Q, QuerySet
 from ssm.lib.roles import SomeUser, can_view
 
 if TYPE_CHECKING:
-    from containers.models import Container, Event, Operation  # noqa: F401 - in the quoted bases below
+    from containers.models import Batch, Container, Event, Operation  # noqa: F401 - in the quoted bases below
 
 
 # Ended badly. SIGINT and SIGTERM (130, 143) are what a program ends by that was asked to end.
@@ -67,6 +67,14 @@ class OperationQuerySet(QuerySet["Operation"]):
     def orphaned(self, before: datetime) -> Self:
         """Running, but their worker has not been heard of since ``before``."""
         return self.filter(state="running", heartbeat_at__lt=before)
+
+
+class BatchQuerySet(QuerySet["Batch"]):
+    """Batches of operations."""
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """The batches that the user may see."""
+        return self.all() if can_view(user) else self.none()
 
 
 class EventQuerySet(QuerySet["Event"]):

@@ -7,8 +7,34 @@ from django.db import models
 from django.urls import reverse
 
 from containers.models.inventory import Container
-from containers.querysets import EventQuerySet, OperationQuerySet
+from containers.querysets import BatchQuerySet, EventQuerySet, OperationQuerySet
 from devices.models import Device, now
+
+
+class Batch(models.Model):
+    """Several operations that were asked for together, with one confirmation and one answer."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # In words: "Restart 12 containers".
+    title = models.CharField(max_length=255)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    requested_by_name = models.CharField(max_length=150, blank=True, default="")
+    # After a failure nothing more is begun: what is still queued is cancelled.
+    stops_on_failure = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=now)
+
+    objects = BatchQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name_plural = "batches"
+
+    def __str__(self) -> str:
+        return self.title
+
+    def get_absolute_url(self) -> str:
+        """The page with a result per item."""
+        return reverse("batch", args=[self.pk])
 
 
 class Operation(models.Model):
@@ -30,6 +56,8 @@ class Operation(models.Model):
         FAILED = "failed", "failed"
         # Its worker died and the host no longer tells what became of it.
         LOST = "lost", "lost"
+        # Taken back before a worker began with it.
+        CANCELLED = "cancelled", "cancelled"
 
     ACTIVE_STATES = (State.QUEUED, State.RUNNING)
 
@@ -44,6 +72,9 @@ class Operation(models.Model):
     target_name = models.CharField(max_length=255)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     requested_by_name = models.CharField(max_length=150, blank=True, default="")
+    batch = models.ForeignKey(Batch, on_delete=models.SET_NULL, null=True, blank=True, related_name="operations")
+    # Within a batch: begun only when all of the lower waves have ended.
+    wave = models.PositiveSmallIntegerField(default=0)
     parameters = models.JSONField(default=dict)
     # What the host showed before the act, so that a second worker can tell whether the act took place.
     observed_before = models.JSONField(default=dict)
