@@ -169,6 +169,8 @@ def _perform(operation: Operation, device: Device, engine: Engine) -> None:
         raise ContainerGoneError(
             f"{operation.target_name} does not exist on {device.name} any more.", fix="Nothing is left to do."
         )
+    elif before is not None and _sends_a_mere_signal(operation):
+        operations.lose(operation, f"Whether {operation.target_name} got the signal cannot be told from its state.")
     elif before is not None and _may_be_under_way(operation):
         operations.release(operation, f"its first worker is gone, but {device.name} may still be at it")
     elif before is not None and _age(operation) > STILL_WANTED:
@@ -179,6 +181,11 @@ def _perform(operation: Operation, device: Device, engine: Engine) -> None:
     else:
         operations.note_before(operation, now.as_json())
         _act_and_confirm(operation, device, engine, now)
+
+
+def _sends_a_mere_signal(operation: Operation) -> bool:
+    """Whether the act leaves no trace that could be looked for: a signal that ends nothing, and must not come twice."""
+    return operation.kind == Operation.Kind.KILL and operation.parameters.get("signal", "SIGKILL") != "SIGKILL"
 
 
 def _may_be_under_way(operation: Operation) -> bool:

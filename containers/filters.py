@@ -148,6 +148,7 @@ OPERATION_STATES: Final = (
     Choice("active", "Under way"),
     Choice("succeeded", "Done"),
     Choice("failed", "Failed or lost"),
+    Choice("cancelled", "Cancelled"),
 )
 OPERATION_KINDS: Final = tuple(Choice(kind.value, kind.label.capitalize()) for kind in Operation.Kind)
 RECENT: Final = timedelta(hours=24)

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from django.db.models import Model
 from django.template.loader import render_to_string
 
+from containers.batches import find_batch
 from containers.counts import fleet_counts, navigation_counts
 from containers.models import Container, Operation
 from devices.models import Device
@@ -23,7 +24,7 @@ from ssm.lib.database import database_work
 from ssm.lib.roles import SomeUser
 
 _ELEMENT: Final = re.compile(
-    r"(?P<kind>container|device|operation)-(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<part>[a-z]{1,20})"
+    r"(?P<kind>container|device|operation|batch)-(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<part>[a-z]{1,20})"
 )
 _TEMPLATES: Final = {
     ("container", "row"): "containers/partials/row.html",
@@ -31,6 +32,7 @@ _TEMPLATES: Final = {
     ("device", "row"): "devices/partials/row.html",
     ("device", "header"): "devices/partials/header.html",
     ("operation", "row"): "activity/partials/row.html",
+    ("batch", "summary"): "activity/partials/batch.html",
 }
 _COUNTS: Final[dict[str, tuple[str, Callable[[SomeUser], Any]]]] = {
     "home-counts": ("home/partials/counts.html", fleet_counts),
@@ -127,4 +129,6 @@ def _load(element: Element) -> Model | None:
         return Container.objects.for_page().filter(pk=element.object_id).first()
     if element.kind == "device":
         return Device.objects.with_counts().select_related("credential").filter(pk=element.object_id).first()
+    if element.kind == "batch":
+        return find_batch(element.object_id)
     return Operation.objects.select_related("device", "container").filter(pk=element.object_id).first()

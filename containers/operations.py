@@ -12,8 +12,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from containers.errors import OperationConflict, OperationRefused
-from containers.models import Container, Operation
+from containers.models import Batch, Container, Operation
 from containers.push import publish
+from containers.querysets import OperationQuerySet
 from devices.models import now
 from ssm.lib.errors import SsmError
 from ssm.lib.jobs import enqueue
@@ -39,9 +40,15 @@ _ING: Final = {
 
 
 def request_operation(
-    user: SomeUser, container: Container, kind: str, parameters: dict[str, Any] | None = None
+    user: SomeUser,
+    container: Container,
+    kind: str,
+    parameters: dict[str, Any] | None = None,
+    *,
+    batch: Batch | None = None,
+    wave: int = 0,
 ) -> Operation:
-    """Record an act on a container and hand it to the workers.
+    """Record an act on a container and hand it to the workers; one of a higher wave waits for the lower ones.
 
     Raises OperationRefused when the container is gone, and OperationConflict when another act on it is under way.
     """
@@ -56,21 +63,53 @@ def request_operation(
     try:
         with transaction.atomic():
             operation = Operation.objects.create(
-                kind=kind,
-                device=device,
-                device_name=device.name,
-                container=container,
-                engine_id=container.engine_id,
-                target_name=container.name,
-                requested_by=user if user.is_authenticated else None,
-                requested_by_name=user.get_username()[:150],
-                parameters=parameters or {},
+                **_columns(user, container), kind=kind, parameters=parameters or {}, batch=batch, wave=wave
             )
-            enqueue(RUN_TASK, str(operation.pk))
+            if wave == 0:
+                enqueue(RUN_TASK, str(operation.pk))
             _announce(operation, what="appeared")
     except IntegrityError as exc:
         raise _conflict(container) from exc
     return operation
+
+
+def record_refusal(
+    user: SomeUser,
+    container: Container,
+    kind: str,
+    parameters: dict[str, Any],
+    refused: OperationRefused,
+    *,
+    batch: Batch,
+    wave: int,
+) -> Operation:
+    """Record an item of a batch that could not be asked for as failed, so that it has its result like the others."""
+    operation = Operation.objects.create(
+        **_columns(user, container),
+        kind=kind,
+        parameters=parameters,
+        batch=batch,
+        wave=wave,
+        state=Operation.State.FAILED,
+        finished_at=now(),
+        error_code=refused.code,
+        error_message=refused.message,
+        error_fix=refused.fix,
+    )
+    _announce(operation, what="appeared")
+    return operation
+
+
+def _columns(user: SomeUser, container: Container) -> dict[str, Any]:
+    return {
+        "device": container.device,
+        "device_name": container.device.name,
+        "container": container,
+        "engine_id": container.engine_id,
+        "target_name": container.name,
+        "requested_by": user if user.is_authenticated else None,
+        "requested_by_name": user.get_username()[:150],
+    }
 
 
 def _conflict(container: Container) -> OperationConflict:
@@ -87,10 +126,12 @@ def _conflict(container: Container) -> OperationConflict:
 
 
 def claim(operation_id: str, worker: str) -> Operation | None:
-    """Take a queued operation for this worker; None when another one has it or it has ended."""
+    """Take a queued operation for this worker; None when another one has it, it has ended, or its wave is not due."""
     moment = now()
-    taken = Operation.objects.filter(pk=operation_id, state=Operation.State.QUEUED).update(
-        state=Operation.State.RUNNING, worker=worker, started_at=moment, heartbeat_at=moment, attempts=1
+    taken = (
+        Operation.objects.filter(pk=operation_id, state=Operation.State.QUEUED)
+        .due()
+        .update(state=Operation.State.RUNNING, worker=worker, started_at=moment, heartbeat_at=moment, attempts=1)
     )
     return _taken(operation_id) if taken else None
 
@@ -167,7 +208,35 @@ def _finish(operation: Operation, state: str, **columns: Any) -> bool:
         ).update(state=state, finished_at=now(), progress="", **columns)
         if ended:
             _announce(operation)
+            # After the commit: of two that end at once, the later one sees that both have.
+            transaction.on_commit(lambda: _go_on(operation, state))
     return bool(ended)
+
+
+def cancel_queued(chosen: OperationQuerySet, reason: str) -> int:
+    """Cancel those of the operations that nobody has begun with; returns how many."""
+    cancelled = 0
+    for operation in chosen.filter(state=Operation.State.QUEUED).select_related("batch"):
+        with transaction.atomic():
+            ended = Operation.objects.filter(pk=operation.pk, state=Operation.State.QUEUED).update(
+                state=Operation.State.CANCELLED, finished_at=now(), outcome=reason[:255]
+            )
+            if ended:
+                _announce(operation)
+        cancelled += ended
+    return cancelled
+
+
+def _go_on(operation: Operation, state: str) -> None:
+    """After an operation of a batch has ended: hand on the next wave, or call off what is left after a failure."""
+    batch = operation.batch
+    if batch is None:
+        return
+    if batch.stops_on_failure and state != Operation.State.SUCCEEDED:
+        cancel_queued(batch.operations.all(), "Not begun, because another one of the batch had failed.")
+    waiting = batch.operations.filter(state=Operation.State.QUEUED, wave__gt=0).due()
+    for operation_id in waiting.values_list("pk", flat=True):
+        enqueue(RUN_TASK, str(operation_id))
 
 
 def orphans() -> list[Operation]:
@@ -186,7 +255,7 @@ def resend_forgotten() -> int:
         Q(heartbeat_at=None) | Q(heartbeat_at__lt=moment - RESENT_EVERY),
         state=Operation.State.QUEUED,
         created_at__lt=moment - RESENT_AFTER,
-    )
+    ).due()
     operation_ids = list(forgotten.order_by("created_at").values_list("pk", flat=True)[:200])
     Operation.objects.filter(pk__in=operation_ids, state=Operation.State.QUEUED).update(heartbeat_at=moment)
     for operation_id in operation_ids:
@@ -198,3 +267,5 @@ def _announce(operation: Operation, what: Any = "updated") -> None:
     publish("operation", operation.device_id, [operation.pk], what=what)
     if operation.container_id is not None:
         publish("container", operation.device_id, [operation.container_id])
+    if operation.batch_id is not None:
+        publish("batch", operation.device_id, [operation.batch_id])

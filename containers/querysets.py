@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
 from ssm.lib.roles import SomeUser, can_view
 
@@ -63,6 +63,13 @@ class OperationQuerySet(QuerySet["Operation"]):
     def active(self) -> Self:
         """Queued or running."""
         return self.filter(state__in=["queued", "running"])
+
+    def due(self) -> Self:
+        """Not waiting for a lower wave of their batch."""
+        lower: OperationQuerySet = self.model._default_manager.filter(
+            batch=OuterRef("batch"), wave__lt=OuterRef("wave")
+        )
+        return self.filter(Q(batch=None) | Q(wave=0) | ~Exists(lower.active()))
 
     def orphaned(self, before: datetime) -> Self:
         """Running, but their worker has not been heard of since ``before``."""

@@ -2,10 +2,11 @@
 
 from django.urls import include, path
 
-from containers.views import fleet, logs, operations, pages
+from containers.views import bulk, fleet, logs, operations, pages
 
 container_urlpatterns = [
     path("", fleet.fleet, name="list"),
+    path("bulk/", bulk.bulk, name="bulk"),
     path("<uuid:pk>/", pages.overview, name="detail"),
     path("<uuid:pk>/logs/", logs.logs, name="logs"),
     path("<uuid:pk>/logs/download/", logs.log_download, name="log_download"),
@@ -16,4 +17,5 @@ container_urlpatterns = [
 urlpatterns = [
     path("containers/", include((container_urlpatterns, "containers"))),
     path("activity/", operations.activity, name="activity"),
+    path("activity/batches/<uuid:pk>/", bulk.batch, name="batch"),
 ]

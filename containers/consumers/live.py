@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 
 from containers.consumers.pulse import pulse
 from containers.fragments import Element, fragments, parse_element
-from containers.models import Container, Operation
+from containers.models import Batch, Container, Operation
 from containers.push import FLEET_GROUP, Change
 from devices.models import Device, now
 from ssm.lib.roles import SomeUser, can_view
@@ -195,7 +195,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     @staticmethod
     @database_sync_to_async
     def _changed_lately(elements: list[Element]) -> set[str]:
-        """Ids of objects that changed while a page may have been on its way to its reader. At most three queries."""
+        """Ids of objects that changed while a page may have been on its way to its reader. At most a query for each kind."""
         since = now() - PAGE_ON_ITS_WAY
         containers = Q(changed_at__gte=since) | Q(operations__created_at__gte=since)
         containers |= Q(operations__finished_at__gte=since) | Q(device__state_since__gte=since)
@@ -204,6 +204,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             (Container.objects.filter(containers), "container"),
             (Device.objects.filter(state_since__gte=since), "device"),
             (Operation.objects.filter(Q(state__in=Operation.ACTIVE_STATES) | Q(finished_at__gte=since)), "operation"),
+            (Batch.objects.filter(Q(created_at__gte=since) | Q(operations__finished_at__gte=since)), "batch"),
         ):
             if ids := _ids(elements, kind):
                 found |= {str(pk) for pk in rows.filter(pk__in=ids).values_list("pk", flat=True)}

@@ -1,6 +1,6 @@
 """Rows of this app: what hosts hold, and what was done and seen."""
 
-from containers.models.activity import Batch, Event, Operation
+from containers.models.activity import Batch, BatchStanding, Event, Operation
 from containers.models.inventory import Container
 
-__all__ = ["Batch", "Container", "Event", "Operation"]
+__all__ = ["Batch", "BatchStanding", "Container", "Event", "Operation"]

@@ -1,6 +1,7 @@
 """What was done on the hosts, and what happened there."""
 
 import uuid
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import models
@@ -9,6 +10,33 @@ from django.urls import reverse
 from containers.models.inventory import Container
 from containers.querysets import BatchQuerySet, EventQuerySet, OperationQuerySet
 from devices.models import Device, now
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStanding:
+    """How far a batch is: numbers of its operations by state."""
+
+    total: int
+    waiting: int
+    running: int
+    succeeded: int
+    failed: int
+    cancelled: int
+
+    @property
+    def ended(self) -> int:
+        """How many will not change any more."""
+        return self.succeeded + self.failed + self.cancelled
+
+    @property
+    def left(self) -> int:
+        """How many are still to end."""
+        return self.total - self.ended
+
+    @property
+    def is_final(self) -> bool:
+        """Whether all have ended."""
+        return self.ended == self.total
 
 
 class Batch(models.Model):
@@ -24,6 +52,8 @@ class Batch(models.Model):
     created_at = models.DateTimeField(default=now)
 
     objects = BatchQuerySet.as_manager()
+
+    standing: BatchStanding | None = None  # set by containers.batches.find_batch
 
     class Meta:
         ordering = ["-created_at"]

@@ -44,7 +44,7 @@ _ALL: Final = {
             "Kill",
             "zap",
             "Kill {name}?",
-            "Its processes on {device} end at once (SIGKILL). What they have not written is lost.",
+            "Its processes on {device} get the signal. SIGKILL ends them at once: what they have not written is lost.",
             is_harmful=True,
         ),
         Action(
@@ -52,7 +52,7 @@ _ALL: Final = {
             "Remove",
             "trash-2",
             "Remove {name} from {device}?",
-            "A running one is killed first. Everything written inside the container is lost; named volumes stay.",
+            "Everything written inside the container is lost; named volumes stay.",
             is_harmful=True,
             is_typed=True,
         ),
@@ -70,6 +70,9 @@ _BY_STATE: Final = {
 }
 
 
+BULK_ACTIONS: Final = tuple(_ALL.values())
+
+
 def actions_for(state: str) -> tuple[Action, ...]:
     """The actions that make sense in a state, the most likely one first."""
     return tuple(_ALL[kind] for kind in _BY_STATE.get(state, ()))
@@ -78,6 +81,43 @@ def actions_for(state: str) -> tuple[Action, ...]:
 def find_action(kind: str) -> Action | None:
     """The action of that kind; None when there is none."""
     return _ALL.get(kind)
+
+
+@dataclass(frozen=True, slots=True)
+class BulkQuestion:
+    """What is asked before an act on several containers; ``phrase`` must be typed unless it is empty."""
+
+    title: str
+    warning: str
+    phrase: str
+
+
+# What happens to each, and what is lost.
+_BULK_WARNINGS: Final = {
+    "stop": "What runs in them ends; each is asked to, and killed if it takes longer than its stop time-out.",
+    "restart": "None of them is available until it is up again.",
+    "pause": "What runs in them stands still until they are resumed.",
+    "kill": "Their processes get the signal. SIGKILL ends them at once: what they have not written is lost.",
+    "remove": "Everything written inside the containers is lost; named volumes stay.",
+}
+
+
+def bulk_question(action: Action, containers: int, devices: int) -> BulkQuestion | None:
+    """What to ask before an act on several containers; None where nothing is at stake.
+
+    Harm grows with the number of hosts: on more than one, the act has to be typed ("stop 12").
+    """
+    warning = _BULK_WARNINGS.get(action.kind, "")
+    if not warning or (action.kind == "pause" and devices == 1):
+        return None
+    is_typed = action.is_typed or devices > 1
+    count = f"{containers} container{'s' if containers != 1 else ''}"
+    where = f" on {devices} devices" if devices > 1 else ""
+    return BulkQuestion(
+        title=f"{action.label} {count}{where}?",
+        warning=warning,
+        phrase=f"{action.kind} {containers}" if is_typed else "",
+    )
 
 
 def is_confirmed(action: Action, name: str, confirmation: str) -> bool:

@@ -8,7 +8,7 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from containers.rules.actions import Action, actions_for
+from containers.rules.actions import BULK_ACTIONS, Action, actions_for
 from ssm.templatetags.ui import icon
 
 if TYPE_CHECKING:
@@ -39,6 +39,12 @@ def actions(container: "Container") -> tuple[Action, ...]:
     return tuple(worded(action, container) for action in actions_for(container.state))
 
 
+@register.simple_tag
+def bulk_actions() -> tuple[Action, ...]:
+    """What may be asked for of several containers at once."""
+    return BULK_ACTIONS
+
+
 @register.filter
 def worded(action: Action, container: "Container") -> Action:
     """The action with the names of this container and its device in its question and warning."""
@@ -59,7 +65,7 @@ def operation_button(
     label = format_html('title="{0}" aria-label="{0} {1}"', action.label, container.title) if look == "icon" else ""
     return format_html(
         '<button type="submit" class="{}" id="container-{}-{}-{}" form="operation-form" formaction="{}" name="kind"'
-        ' value="{}" hx-post="{}" hx-target="#container-{}-{}" hx-swap="outerHTML" {}{}>{}{}</button>',
+        ' value="{}" hx-post="{}" hx-target="#container-{}-{}" hx-swap="outerHTML" {}>{}{}</button>',
         f"{classes} menu__item--danger" if action.is_harmful else classes,
         container.pk,
         place,
@@ -70,23 +76,8 @@ def operation_button(
         container.pk,
         place,
         label,
-        _question(container, action),
         icon(action.icon),
         "" if look == "icon" else action.label,
-    )
-
-
-def _question(container: "Container", action: Action) -> SafeString | str:
-    """What static/js/confirm.js asks before the act."""
-    if not action.question:
-        return ""
-    return format_html(
-        ' data-confirm="{}" data-confirm-text="{}" data-confirm-go="{}"{}{}',
-        action.question,
-        action.warning,
-        action.label,
-        SafeString(' data-confirm-tone="danger"' if action.is_harmful else ""),
-        format_html(' data-confirm-name="{}"', container.name) if action.is_typed else "",
     )
 
 

@@ -9,13 +9,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods
-from django_htmx.http import trigger_client_event
+from django_htmx.http import reswap, retarget, trigger_client_event
 
 from containers.errors import OperationRefused
 from containers.filters import LONGEST_LIST, OPERATION_KINDS, OPERATION_STATES, ActivityFilter
 from containers.models import Container, Operation
 from containers.operations import request_operation
 from containers.rules.actions import find_action, is_confirmed
+from containers.rules.parameters import SIGNALS, ParameterError, read_parameters
 from containers.views.pages import find_container
 from devices.models import Device
 from ssm.lib.access import allowed
@@ -24,6 +25,7 @@ from ssm.lib.roles import can_operate, can_view
 from ssm.lib.tables import Choice, page_of
 
 _HEAVY = ("inspect", "environment")
+DIALOG = "#remote-dialog"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -45,15 +47,34 @@ def _act(request: HttpRequest, container: Container) -> HttpResponse:
     action = find_action(request.POST.get("kind", ""))
     if action is None:
         return HttpResponse("Unknown kind of operation.\n", status=400, content_type="text/plain")
-    if not is_confirmed(action, container.name, request.POST.get("confirmation", "")):
-        context = {"container": container, "action": action, "back": _back(request, container)}
-        return render(
-            request, "containers/confirm.html", context, status=422 if "confirmation" in request.POST else 200
-        )
+    is_asked = "confirmation" in request.POST
+    errors: dict[str, str] = {}
+    parameters: dict[str, Any] = {}
+    try:
+        parameters = read_parameters(action.kind, request.POST) if is_asked else {}
+    except ParameterError as exc:
+        errors[exc.field] = str(exc)
+    is_wrong = not is_confirmed(action, container.name, request.POST.get("confirmation", ""))
+    if is_wrong or errors:
+        context = {
+            "container": container,
+            "action": action,
+            "place": _place(request),
+            "errors": errors,
+            "given": {**request.POST.dict(), "asked": is_asked},
+            "signals": SIGNALS,
+            "is_wrong": is_asked and is_wrong,
+            "back": _back(request, container),
+        }
+        status = 422 if is_asked else 200
+        if not is_partial(request):
+            return render(request, "containers/confirm.html", context, status=status)
+        response = render(request, "containers/partials/confirm.html", context, status=status)
+        return reswap(retarget(response, DIALOG), "innerHTML")
     error = None
     operation = None
     try:
-        operation = request_operation(request.user, container, action.kind)
+        operation = request_operation(request.user, container, action.kind, parameters)
     except OperationRefused as refused:
         error = refused
     if not is_partial(request):
@@ -63,14 +84,20 @@ def _act(request: HttpRequest, container: Container) -> HttpResponse:
     return _answer(request, container, operation, error)
 
 
+def _place(request: HttpRequest) -> str:
+    """Whether the button is in the container's row or in the head of its page."""
+    target = request.POST.get("place") or request.headers.get("HX-Target", "").rpartition("-")[2]
+    return "header" if target == "header" else "row"
+
+
 def _answer(
     request: HttpRequest, container: Container, operation: Operation | None, error: OperationRefused | None
 ) -> HttpResponse:
     """The row or the head that the button sits in, as it is now; a refusal as a note besides."""
     fresh = find_container(request, container.pk, unread=_HEAVY)
-    place = "header" if request.headers.get("HX-Target", "").endswith("-header") else "row"
-    context: dict[str, Any] = {"container": fresh, "place": place, "operation": operation}
+    context: dict[str, Any] = {"container": fresh, "place": _place(request), "operation": operation}
     response = render(request, "containers/partials/acted.html", context)
+    trigger_client_event(response, "dialog-close", {})
     if error is not None:
         trigger_client_event(response, "toast", {"text": str(error), "tone": "bad"})
     return response

@@ -120,6 +120,7 @@ def operation_sign(operation: "Operation") -> Sign:
         "succeeded": Sign("good", "circle-check", "done"),
         "failed": Sign("bad", "circle-x", "failed"),
         "lost": Sign("bad", "circle-alert", "lost", "Its worker died, and the host no longer tells what became of it."),
+        "cancelled": Sign("idle", "circle-x", "cancelled"),
     }.get(operation.state, Sign("idle", "circle", operation.state))
 
 

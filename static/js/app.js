@@ -5,6 +5,8 @@ import "./times.js";
 import "./copy.js";
 import "./toast.js";
 import "./confirm.js";
+import "./dialog.js";
+import "./selection.js";
 import "./filters.js";
 import "./keyboard.js";
 import "./palette.js";
