@@ -1,0 +1,48 @@
+"""Doors to registry rows: who may see them, and what is due."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Self
+
+from django.db.models import Count, Q, QuerySet
+
+from ssm.lib.roles import SomeUser, can_view
+
+if TYPE_CHECKING:
+    from registries.models import Registry, RepositoryKnowledge  # noqa: F401 - in the quoted bases below
+
+
+class RegistryQuerySet(QuerySet["Registry"]):
+    """Accounts."""
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """The accounts, for everybody with a role: what they hold of secrets is never shown to anybody."""
+        return self.all() if can_view(user) else self.none()
+
+    def enabled(self) -> Self:
+        """Accounts that are used."""
+        return self.filter(is_enabled=True)
+
+
+class RepositoryQuerySet(QuerySet["RepositoryKnowledge"]):
+    """What is known of repositories."""
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """The repositories that the user may see; none for somebody without a role."""
+        return self.all() if can_view(user) else self.none()
+
+    def due(self, moment: datetime) -> Self:
+        """To be looked up now: due, and not claimed by a run that still has time left."""
+        return self.filter(due_at__lte=moment).filter(Q(claimed_until=None) | Q(claimed_until__lte=moment))
+
+    def below(self, host: str, prefix: str, longer: tuple[str, ...] = ()) -> Self:
+        """Of a host, those at or below a path prefix ("" for all), without those below the ``longer`` prefixes."""
+        found = self.filter(host=host)
+        if prefix:
+            found = found.filter(Q(path=prefix) | Q(path__startswith=f"{prefix}/"))
+        for other in longer:
+            found = found.exclude(Q(path=other) | Q(path__startswith=f"{other}/"))
+        return found
+
+    def with_tag_counts(self) -> Self:
+        """Adds ``looked_up_count``: tags whose digest is known."""
+        return self.annotate(looked_up_count=Count("tag_rows", filter=~Q(tag_rows__digest="")))
