@@ -110,6 +110,8 @@ class Origin(models.Model):
     # It refused for too many requests: not asked before this time.
     sleeping_until = models.DateTimeField(null=True, blank=True)
 
+    # One run at a time asks it, so that its requests at once stay few whatever the number of workers.
+    claimed_until = models.DateTimeField(null=True, blank=True)
     next_poll_at = models.DateTimeField(null=True, blank=True)
     last_poll_at = models.DateTimeField(null=True, blank=True)
     last_good_at = models.DateTimeField(null=True, blank=True)
