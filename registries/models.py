@@ -35,8 +35,9 @@ class Registry(models.Model):
     base_url = models.CharField(max_length=300, blank=True, default="")
     is_enabled = models.BooleanField("use this account", default=True)
 
+    # Names of the provider's fields that the way to log in consists of, joined by "+"; empty: anonymous.
+    kind = models.CharField("way to log in", max_length=80, blank=True, default="")
     # What of the credentials is public (user name, region), by the provider's names, and what is not: JSON too.
-    kind = models.CharField("way to log in", max_length=20, default="none")
     public_values = models.JSONField(default=dict, blank=True)
     secrets = EncryptedTextField(blank=True, default="")
 
@@ -83,6 +84,11 @@ class Registry(models.Model):
     def covers(self) -> str:
         """What it counts for, as the beginning of image references."""
         return f"{self.host}/{self.path_prefix}" if self.path_prefix else self.host
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether no credentials go with it."""
+        return not self.kind
 
     def secret_values(self) -> dict[str, str]:
         """The secrets by the provider's names. Raises UndecryptableSecretError."""
