@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from containers.models import Batch
 from devices.models import Device
 from tests.factories import ContainerFactory, EventFactory, OperationFactory
 from tests.people import People
@@ -56,6 +57,9 @@ ROUTES = (
     Route("POST", "devices:sweep", ADMINISTRATORS, good=302, takes="device"),
     Route("POST", "devices:host-key", ADMINISTRATORS, good=400, takes="device"),
     Route("GET", "containers:list", VIEWERS),
+    Route("POST", "containers:bulk", OPERATORS, good=302, data={"kind": "start"}),
+    Route("GET", "batch", VIEWERS, takes="batch"),
+    Route("POST", "batch", OPERATORS, good=302, takes="batch", data={"act": "cancel"}),
     Route("GET", "containers:detail", VIEWERS, takes="container"),
     Route("GET", "containers:inspect", VIEWERS, takes="container"),
     Route("GET", "containers:events", VIEWERS, takes="container"),
@@ -95,7 +99,8 @@ def ids() -> dict[str, uuid.UUID]:
     container = ContainerFactory()
     EventFactory(container=container)
     OperationFactory(container=container, state="failed", finished_at=container.started_at, error_message="no")
-    return {"container": container.pk, "device": container.device_id}
+    batch = Batch.objects.create(title="Stop 2 containers")
+    return {"container": container.pk, "device": container.device_id, "batch": batch.pk}
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=str)
@@ -118,7 +123,7 @@ def test_route_answers_whom_it_is_for_alone(route: Route, who: str, people: Peop
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.takes], ids=str)
 @pytest.mark.django_db
 def test_route_of_an_unknown_object_is_not_found(route: Route, people: People) -> None:
-    nothing = {"container": uuid.uuid4(), "device": uuid.uuid4()}
+    nothing = {route.takes: uuid.uuid4()}
 
     assert ask(people.client("administrator"), route, nothing) == 404
 
