@@ -2,5 +2,6 @@
 
 from containers.models.activity import Batch, BatchStanding, Event, Operation
 from containers.models.inventory import Container
+from containers.models.statistics import ContainerUsage, HostUsage
 
-__all__ = ["Batch", "BatchStanding", "Container", "Event", "Operation"]
+__all__ = ["Batch", "BatchStanding", "Container", "ContainerUsage", "Event", "HostUsage", "Operation"]
