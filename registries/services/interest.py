@@ -1,4 +1,4 @@
-"""What the rest of SSM asks of registries: register interest, read what is known, get the right credentials."""
+"""Interest in repositories: what others want to know becomes due, and what is known is read."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
