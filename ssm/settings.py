@@ -133,6 +133,8 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep-due-devices": {"task": "containers.dispatch_due_sweeps", "schedule": 10.0, "options": {"expires": 10}},
     "settle-operations": {"task": "containers.settle_operations", "schedule": 5.0, "options": {"expires": 10}},
+    "poll-registries": {"task": "registries.poll_due", "schedule": 5.0, "options": {"expires": 5}},
+    "expire-knowledge": {"task": "registries.expire_knowledge", "schedule": 3600.0, "options": {"expires": 3600}},
     "expire-history": {"task": "containers.expire_history", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 
@@ -171,6 +173,9 @@ SSM_CONNECTION_IDLE_SECONDS = env_int("SSM_CONNECTION_IDLE_SECONDS", 900, minimu
 SSM_EVENT_RETENTION_DAYS = env_int("SSM_EVENT_RETENTION_DAYS", 30, minimum=1)
 SSM_OPERATION_RETENTION_DAYS = env_int("SSM_OPERATION_RETENTION_DAYS", 365, minimum=1)
 SSM_LOG_LINGER_SECONDS = env_int("SSM_LOG_LINGER_SECONDS", 10, minimum=0)
+# Registries: a cron expression for those without one of their own (empty: when devices ask), and what is kept.
+SSM_REGISTRY_SCHEDULE = env_str("SSM_REGISTRY_SCHEDULE", "")
+SSM_REGISTRY_RETENTION_DAYS = env_int("SSM_REGISTRY_RETENTION_DAYS", 30, minimum=1)
 # Statistics: what they may cost a host, and what is kept.
 SSM_STATISTICS_CALLS_AT_ONCE = env_int("SSM_STATISTICS_CALLS_AT_ONCE", 4, minimum=1, maximum=16)
 SSM_STATISTICS_HOST_PERCENT = env_int("SSM_STATISTICS_HOST_PERCENT", 25, minimum=1, maximum=100)
