@@ -158,10 +158,10 @@ def _end_unreached(operation: Operation, error: DeviceError) -> None:
 def _perform(operation: Operation, device: Device, engine: Engine) -> None:
     before = Standing.from_json(operation.observed_before)
     now = _look(engine, operation)
-    if before is not None and took_place(operation.kind, before, now):
+    if before is not None and took_place(operation.kind, before, now, operation.parameters):
         _show(operation, device, engine)
         operations.succeed(operation, _SURE)
-    elif already_so(operation.kind, now):
+    elif already_so(operation.kind, now, operation.parameters):
         _show(operation, device, engine)
         operations.succeed(operation, "nothing to do: it was so already")
     elif now is None:
@@ -198,14 +198,14 @@ def _may_be_under_way(operation: Operation) -> bool:
 
 
 def _act_and_confirm(operation: Operation, device: Device, engine: Engine, before: Standing) -> None:
-    outcome = ""
+    outcome = f"now called {operation.parameters['name']}" if operation.kind == Operation.Kind.RENAME else ""
     try:
         _act(engine, operation)
     except (ConnectionLost, EngineTimeout) as exc:
         # Sent, but not answered: only the host knows. A host that stays away is asked again by the reaper.
         outcome = f"{_SURE}, as {'the connection was cut' if isinstance(exc, ConnectionLost) else 'it took long'}"
         engine = pool.engine(connection_target(device))
-        if not took_place(operation.kind, before, _look(engine, operation)):
+        if not took_place(operation.kind, before, _look(engine, operation), operation.parameters):
             raise
     _show(operation, device, engine)
     operations.succeed(operation, outcome)
@@ -234,6 +234,10 @@ def _act(engine: Engine, operation: Operation) -> None:
         engine.post(f"{path}/{operation.kind}", {"t": str(patience)}, timeout_s=patience + 60)
     elif operation.kind == Operation.Kind.KILL:
         engine.post(f"{path}/kill", {"signal": str(parameters.get("signal", "SIGKILL"))}, timeout_s=60)
+    elif operation.kind == Operation.Kind.RENAME:
+        engine.post(f"{path}/rename", {"name": str(parameters["name"])}, timeout_s=60)
+    elif operation.kind == Operation.Kind.CONFIGURE:
+        engine.post(f"{path}/update", body=parameters, timeout_s=60)
     else:
         engine.post(f"{path}/{operation.kind}", timeout_s=60)
 

@@ -36,6 +36,8 @@ _ING: Final = {
     "unpause": "being resumed",
     "kill": "being killed",
     "remove": "being removed",
+    "rename": "being renamed",
+    "configure": "being changed",
 }
 
 

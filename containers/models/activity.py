@@ -78,6 +78,8 @@ class Operation(models.Model):
         UNPAUSE = "unpause", "unpause"
         KILL = "kill", "kill"
         REMOVE = "remove", "remove"
+        RENAME = "rename", "rename"
+        CONFIGURE = "configure", "change limits of"
 
     class State(models.TextChoices):
         QUEUED = "queued", "queued"
