@@ -97,6 +97,18 @@ class PermissionDenied(DeviceError):
     code = "permission_denied"
 
 
+class CommandsRefused(DeviceError):
+    """The host runs no commands for this user; what goes through the engine's socket works all the same."""
+
+    code = "commands_refused"
+
+
+class CommandTooSlow(CommandsRefused):
+    """A command was started on the host, but did not end in time."""
+
+    code = "command_too_slow"
+
+
 class NotDocker(DeviceError):
     """What answers on the socket is not Docker."""
 

@@ -24,9 +24,15 @@ BYTES_EACH: Final = 2
 # A day of 1-minute figures in twelve columns; what a stored block may unpack to.
 _MOST_BYTES: Final = 1440 * 32 * BYTES_EACH
 
-_FIGURES: Final[list[float | None]] = [None, 0.0] + [
-    math.exp((code + _OFFSET) * _STEP) for code in range(_FIRST, _LAST + 1)
-]
+
+def _figure(code: int) -> float:
+    """The middle of a step, or the whole number in it: 4 processes are kept as 4 and not as 4.001."""
+    middle = math.exp((code + _OFFSET) * _STEP)
+    whole = round(middle)
+    return float(whole) if abs(middle - whole) <= middle * LARGEST_ERROR else middle
+
+
+_FIGURES: Final[list[float | None]] = [None, 0.0, *(_figure(code) for code in range(_FIRST, _LAST + 1))]
 
 
 class PackingError(ValueError):

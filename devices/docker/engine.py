@@ -26,7 +26,7 @@ from devices.errors import ConnectionLost, DeviceError, EngineTimeout, NotDocker
 from devices.rules.http import HttpError
 from devices.rules.targets import ConnectionTarget
 from devices.rules.texts import clean_text
-from devices.ssh.session import ChannelRefused, SshSession
+from devices.ssh.session import ChannelRefused, ProgramResult, SshSession
 from devices.ssh.sockets import Deadline
 from devices.ssh.transport import ByteChannel
 
@@ -162,6 +162,13 @@ class Engine:
         return EngineStream(
             channel, head, rest, read_timeout_s, self._stream_failure, lambda: self._end_stream(channel)
         )
+
+    def run_program(self, arguments: list[str], timeout_s: float) -> ProgramResult:
+        """Run one short program on the host itself, past the engine; its output comes as one cleaned line each.
+
+        ChannelRefused where commands are not allowed; ConnectionLost when it does not end in time.
+        """
+        return self._session.run(arguments, timeout_s)
 
     def lease(self, deadline: Deadline) -> ByteChannel:
         """A channel for docker-py's requests; `give_back` or `discard` it. DeviceError."""
