@@ -13,6 +13,7 @@ from django.db import OperationalError
 from containers import execution, operations, sync
 from containers.models import Event, Operation
 from containers.push import publish
+from containers.statistics import rollup, sampling
 from devices.connections import pool
 from devices.models import Device
 from devices.services import connection_target, doubt_silent_devices, schedule_next_sweep
@@ -114,3 +115,15 @@ def expire_history() -> None:
             if not old:
                 break
             model.objects.filter(pk__in=old).delete()
+
+
+@shared_task(name="containers.sample_device")
+def sample_device(device_id: str) -> None:
+    """Read and store what one device and its containers use."""
+    sampling.sample(device_id)
+
+
+@shared_task(name="containers.keep_statistics")
+def keep_statistics() -> None:
+    """Make partitions ahead, roll up the days that ended, drop what is too old."""
+    rollup.keep(datetime.now(UTC))

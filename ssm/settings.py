@@ -136,6 +136,7 @@ CELERY_BEAT_SCHEDULE = {
     "poll-registries": {"task": "registries.poll_due", "schedule": 5.0, "options": {"expires": 5}},
     "expire-knowledge": {"task": "registries.expire_knowledge", "schedule": 3600.0, "options": {"expires": 3600}},
     "expire-history": {"task": "containers.expire_history", "schedule": 3600.0, "options": {"expires": 3600}},
+    "keep-statistics": {"task": "containers.keep_statistics", "schedule": 1800.0, "options": {"expires": 1800}},
 }
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -194,6 +195,8 @@ LOGGING = {
         # Every refused handshake would be a traceback; devices.connections says it in one line.
         "paramiko": {"level": "CRITICAL"},
         "daphne.http_protocol": {"level": "WARNING"},
+        # They would write URLs, signed headers and tokens; registries.client logs its requests itself.
+        **{name: {"level": "WARNING"} for name in ("httpx", "httpcore", "botocore")},
         # Two ticks every ten seconds would bury what matters; failures are told at ERROR.
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},

@@ -1,6 +1,7 @@
 """What the Engine answers → figures, equal to the docker CLI's."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -129,17 +130,9 @@ _anything = st.recursive(
 )
 _paths = st.sampled_from(
     [
-        "read",
-        "pids_stats",
-        "blkio_stats",
-        "cpu_stats",
-        "memory_stats",
-        "networks",
-        "cpu_stats.cpu_usage",
-        "cpu_stats.online_cpus",
-        "memory_stats.stats",
+        *("read", "pids_stats", "blkio_stats", "cpu_stats", "memory_stats", "networks", "networks.eth0"),
+        *("cpu_stats.cpu_usage", "cpu_stats.online_cpus", "memory_stats.stats"),
         "blkio_stats.io_service_bytes_recursive",
-        "networks.eth0",
     ]
 )
 
@@ -163,7 +156,7 @@ def test_reading_from_list_of_something_else_is_none(values):
     assert reading_from_list(values) is None
 
 
-BEFORE = parse_reading(V1)
+BEFORE: Any = parse_reading(V1)
 AFTER = replace(
     BEFORE,
     read_at=BEFORE.read_at + 10,
@@ -221,7 +214,7 @@ def test_usage_over_no_time_or_too_long_a_time_has_no_rates(elapsed_s):
 
 
 def test_usage_of_podman_is_by_the_clock():
-    before = parse_reading(PODMAN)
+    before: Any = parse_reading(PODMAN)
     after = replace(before, read_at=before.read_at + 2, cpu_ns=before.cpu_ns + 1_000_000_000)
 
     assert usage_between(before, after).cpu_percent == pytest.approx(50.0)

@@ -31,7 +31,7 @@ def test_interval_keeps_to_the_share_up_to_an_hour(scheduled_s, took_s, share, p
 
 
 def test_interval_settles_as_scheduled_once_a_host_is_quick():
-    interval = 3600
+    interval: int | None = 3600
     for _ in range(8):
         if interval is not None:
             interval = interval_s(60, 1, 25, interval)

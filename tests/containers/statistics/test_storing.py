@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection
+from psycopg import sql
 
 from containers.models import ContainerUsage, HostUsage
 from containers.models.statistics import RECENT_LENGTH
@@ -29,7 +30,7 @@ def usage(cpu_percent=10.0, **figures):
 
 def rows(table):
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM {table.name}")  # noqa: S608
+        cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table.name)))
         return cursor.fetchone()[0]
 
 

@@ -17,6 +17,12 @@ OUTPUT = (
 )
 
 
+def read(output: str) -> HostReading:
+    reading = parse_host_reading(output)
+    assert reading is not None
+    return reading
+
+
 def test_parse_gives_every_figure():
     assert parse_host_reading(OUTPUT) == HostReading(
         cpu_busy_ticks=170,
@@ -34,7 +40,7 @@ def test_parse_gives_every_figure():
 def test_parse_on_an_old_kernel_adds_up_what_can_be_given_back():
     told = "MemTotal: 1000 MemFree: 100 Buffers: 50 Cached: 200 SReclaimable: 50"
 
-    assert parse_host_reading(f"ssm-begin {told} ssm-end").memory_used_bytes == 600 * 1024
+    assert read(f"ssm-begin {told} ssm-end").memory_used_bytes == 600 * 1024
 
 
 @pytest.mark.parametrize(
@@ -55,7 +61,7 @@ def test_parse_of_another_program_is_none(output):
     ],
 )
 def test_parse_of_impossible_figures_is_not_available(output):
-    reading = parse_host_reading(output)
+    reading = read(output)
 
     assert (reading.load_1, reading.cpu_total_ticks, reading.disk_total_bytes) == (None, None, None)
     assert reading.memory_used_bytes is None
@@ -97,7 +103,7 @@ def test_is_folder_takes_plain_absolute_paths_alone(path, expected):
 def test_script_on_this_machine_tells_all():
     done = subprocess.run(["sh", "-c", HOST_SCRIPT, "sh", "/"], capture_output=True, check=True)
 
-    reading = parse_host_reading(clean_text(done.stdout, 2000))
+    reading = read(clean_text(done.stdout, 2000))
 
     assert None not in [getattr(reading, name) for name in HostReading.__slots__]
 
@@ -105,7 +111,7 @@ def test_script_on_this_machine_tells_all():
 def test_script_with_a_folder_that_is_not_there_tells_the_rest():
     done = subprocess.run(["sh", "-c", HOST_SCRIPT, "sh", "/no/such; echo x"], capture_output=True, check=True)
 
-    reading = parse_host_reading(clean_text(done.stdout, 2000))
+    reading = read(clean_text(done.stdout, 2000))
 
     assert reading.disk_total_bytes is None
     assert reading.load_1 is not None
