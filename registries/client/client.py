@@ -28,6 +28,7 @@ from registries.rules.rate_limits import is_low
 from registries.rules.tag_lists import is_tag
 from registries.rules.texts import clean_text
 from registries.rules.times import from_unix
+from ssm import __version__
 
 _PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
@@ -50,7 +51,7 @@ class RegistryClient:
         clock: Clock | None = None,
         limits: Limits | None = None,
         memory: Memory | None = None,
-        user_agent: str = "SSM",
+        user_agent: str = f"SSM/{__version__}",
         ca_pem: str = "",
     ) -> None:
         self._clock = clock or SystemClock()
