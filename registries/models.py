@@ -142,6 +142,11 @@ class Origin(models.Model):
         """Whether it must not be asked yet."""
         return self.sleeping_until is not None and self.sleeping_until > moment
 
+    @property
+    def quota_low(self) -> int:
+        """Below this much the quota is kept for pulls."""
+        return max(10, (self.quota_limit or 0) // 10)
+
 
 class RepositoryKnowledge(models.Model):
     """What a registry told of one repository. An error leaves what was known, with its age.
@@ -216,6 +221,11 @@ class RepositoryKnowledge(models.Model):
         return self.path.removeprefix("library/") if self.path.count("/") == 1 else self.path
 
     @property
+    def is_being_looked_up(self) -> bool:
+        """Whether a look-up is due or under way."""
+        return self.due_at is not None and self.due_at <= now()
+
+    @property
     def tags_by_name(self) -> "dict[str, TagKnowledge]":
         """What is known of single tags; free of a query after ``prefetch_related("tag_rows")``."""
         return {row.tag: row for row in self.tag_rows.all()}
@@ -260,6 +270,16 @@ class TagKnowledge(models.Model):
 
     def __str__(self) -> str:
         return f"{self.repository}:{self.tag}"
+
+    @property
+    def short_digest(self) -> str:
+        """The digest as people compare it."""
+        return self.digest.removeprefix("sha256:")[:12]
+
+    @property
+    def sorted_labels(self) -> list[tuple[str, str]]:
+        """Labels by name."""
+        return sorted(self.labels.items())
 
     @property
     def has_details(self) -> bool:

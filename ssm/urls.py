@@ -14,6 +14,7 @@ urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("devices/", include("devices.urls")),
+    path("registries/", include("registries.urls")),
     path("", include("containers.urls")),
     path("admin/", admin.site.urls),
 ]

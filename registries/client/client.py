@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
@@ -108,18 +108,25 @@ class RegistryClient:
         async with self._call(access) as call:
             return await read_config(self._authoriser, call, self._limits, repository, digest)
 
-    async def test(self, access: Access, repository: str = "") -> list[TestStep]:
-        """Try out an account: is there a registry, does the log-in work, can tags be read. Never raises for these."""
+    async def test(
+        self, access: Access, repository: str = "", *, tell: Callable[[TestStep], None] = lambda _step: None
+    ) -> list[TestStep]:
+        """Try out an account: is there a registry, does the log-in work, can tags be read. Never raises for these.
+
+        ``tell`` gets each step as soon as it has ended.
+        """
         try:
             if repository:
                 _check_repository(access, repository)
             self._memory.forget_credential(credential_id(access))
             async with self._call(access) as call:
                 return await probe(
-                    self._sender, self._authoriser, call, self._limits, repository, lambda: self.quota(access)
+                    self._sender, self._authoriser, call, self._limits, repository, lambda: self.quota(access), tell
                 )
         except (NotFound, CredentialsInvalid, BadResponse, RegistryTimeout) as exc:
-            return [TestStep("registry", "failed", exc.message, exc.fix, exc.code)]
+            failed = TestStep("registry", "failed", exc.message, exc.fix, exc.code)
+            tell(failed)
+            return [failed]
 
     async def pull_credentials(self, access: Access, reference_host: str) -> dict[str, str] | None:
         """The content of X-Registry-Auth for a pull from that host; fetches a fresh token where one is needed.

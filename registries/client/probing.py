@@ -25,8 +25,12 @@ async def probe(
     limits: Limits,
     repository: str,
     quota: Callable[[], Quota | None],
+    tell: Callable[[TestStep], None] = lambda _step: None,
 ) -> list[TestStep]:
-    """Try in three steps: does a registry answer, does the log-in work, may tags be read. A failure ends it."""
+    """Try in three steps: does a registry answer, does the log-in work, may tags be read. A failure ends it.
+
+    ``tell`` gets each step as soon as it has ended.
+    """
     steps: list[TestStep] = []
     url = f"{call.access.base_url}/v2/"
     outgoing = Outgoing("GET", url, limits.error_bytes, {"Accept": "application/json", "Accept-Encoding": "identity"})
@@ -54,11 +58,14 @@ async def probe(
         return f"{repository} has {count} tag{'' if len(found.tags) == 1 else 's'}."
 
     await _step(steps, "registry", registry)
+    tell(steps[-1])
     await _step(steps, "log_in", log_in)
+    tell(steps[-1])
     if repository or call.access.provider == "hub":
         await _step(steps, "tags", tags)
     else:
         steps.append(TestStep("tags", "skipped", "Give a repository to try whether its tags can be read."))
+    tell(steps[-1])
     return steps
 
 

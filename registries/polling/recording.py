@@ -128,7 +128,7 @@ def _retry_at(trouble: Trouble, failures: int, moment: datetime) -> datetime | N
     if trouble.code == "rate_limited":
         return trouble.retry_at or moment + _SLEEP
     if trouble.concerns_registry:
-        return moment + min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(failures - 1, 10))
+        return moment + min(_LONGEST_RETRY, _FIRST_RETRY * int(2 ** min(failures - 1, 10)))
     return None
 
 

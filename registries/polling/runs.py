@@ -8,7 +8,7 @@ from typing import Final
 
 from django.conf import settings
 
-from registries.client import Quota, RegistryClient
+from registries.client import Memory, Quota, RegistryClient
 from registries.models import RepositoryKnowledge, TagKnowledge, now
 from registries.polling.claims import Claim, claim_due, release
 from registries.polling.jobs import Outcome
@@ -23,9 +23,16 @@ RUN_S: Final = 150.0
 # Outcomes that are written together at most.
 _BATCH: Final = 50
 _CHUNK: Final = 2000
+# Tokens outlive a run.
+_memory: Final = Memory()
 
 
-def poll_due(client: Callable[[], RegistryClient] = RegistryClient) -> int:
+def make_client() -> RegistryClient:
+    """A client that remembers what those of earlier runs learned in this process."""
+    return RegistryClient(memory=_memory)
+
+
+def poll_due(client: Callable[[], RegistryClient] = make_client) -> int:
     """Look up what is due and gives how many repositories that were. Safe beside runs of other workers.
 
     The network part runs in an event loop of this thread, which stands still while a batch is written.
@@ -41,10 +48,10 @@ def poll_due(client: Callable[[], RegistryClient] = RegistryClient) -> int:
         release(claims)
 
 
-def _run(claims: list[Claim], make_client: Callable[[], RegistryClient]) -> int:
+def _run(claims: list[Claim], client: Callable[[], RegistryClient]) -> int:
     done = 0
     with asyncio.Runner() as runner:
-        run = _Run(claims, make_client)
+        run = _Run(claims, client)
         try:
             while outcomes := runner.run(run.next_batch()):
                 record(outcomes)
@@ -121,10 +128,7 @@ def expire(moment: datetime | None = None) -> int:
     """Forget repositories and tags that nobody wanted for the retention time, in chunks; how many rows went."""
     limit = (moment or now()) - timedelta(days=settings.SSM_REGISTRY_RETENTION_DAYS)
     gone = 0
-    for rows in (
-        TagKnowledge.objects.filter(wanted_at__lt=limit),
-        RepositoryKnowledge.objects.filter(wanted_at__lt=limit),
-    ):
-        while old := list(rows.values_list("pk", flat=True)[:_CHUNK]):
-            gone += rows.model._default_manager.filter(pk__in=old).delete()[0]
+    for model in (TagKnowledge, RepositoryKnowledge):
+        while old := list(model.objects.filter(wanted_at__lt=limit).values_list("pk", flat=True)[:_CHUNK]):
+            gone += model.objects.filter(pk__in=old).delete()[0]
     return gone

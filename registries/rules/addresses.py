@@ -1,60 +1,93 @@
-"""Which network addresses a registry, token server or redirect may lead to (pure).
+"""Addresses of registries as people type them (pure)."""
 
-Names and redirects come from image references and from registries, so from strangers: without this, a label on a
-container could make SSM ask the cloud's metadata service or a router's web page.
-"""
-
-import ipaddress
+from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from registries.rules.references import ImageReference, InvalidReferenceError, parse_reference
 
-# Metadata services outside the link-local ranges: Amazon's (IPv6) and Alibaba's.
-_METADATA: Final = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200")))
-_CARRIER_NAT: Final = ipaddress.IPv4Network("100.64.0.0/10")
-# Ways to write an IPv4 address as IPv6: NAT64, 6to4, Teredo, and IPv4-compatible addresses.
-_EMBEDDING: Final = tuple(
-    map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96"))
-)
+_MAX: Final = 300
+_USUAL_PORTS: Final = {"https": 443, "http": 80}
 
 
-def address_problem(text: str, *, allow_private: bool) -> str | None:
-    """Why this address must not be connected to, to be read after "the address …"; None when it may be.
+class AddressError(ValueError):
+    """Text that is no address of a registry; its text says what is wrong with it."""
 
-    ``allow_private``: an administrator entered this host, so loopback, RFC 1918 and unique local addresses are fine.
-    Link-local, metadata, multicast and unspecified addresses never are.
+
+@dataclass(frozen=True, slots=True)
+class RegistryAddress:
+    """Where a registry listens, and how references name it.
+
+    ``host`` is as in image references (``registry.example.com:5050``), ``path`` what follows it there.
     """
+
+    scheme: str
+    host: str
+    path: str
+
+    @property
+    def base_url(self) -> str:
+        """Scheme and authority of its API."""
+        return f"{self.scheme}://{self.host}"
+
+
+def parse_registry_address(text: str) -> RegistryAddress:
+    """A registry from a URL or a bare host, with or without port and path. Raises AddressError."""
+    typed = text.strip()
+    if len(typed) > _MAX:
+        raise AddressError("This is too long for an address.")
+    if "://" not in typed:
+        typed = f"https://{typed}"
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return "is not an IP address"
-    if problem := _never(address):
-        return problem
-    if allow_private:
-        return None
-    if address.is_loopback:
-        return "is this machine itself"
-    if not address.is_global or (address.version == 4 and address in _CARRIER_NAT):
-        return "is in a private network"
-    return None
+        parts = urlsplit(typed)
+        port = parts.port
+    except ValueError as exc:
+        raise AddressError("The port of this address is not a number from 1 to 65535.") from exc
+    scheme = parts.scheme.lower()
+    if scheme not in _USUAL_PORTS:
+        raise AddressError("Only https:// and http:// lead to a registry.")
+    if "@" in parts.netloc:
+        raise AddressError("Leave user name and password out of the address: they have fields of their own.")
+    if parts.query or parts.fragment:
+        raise AddressError("Leave out what follows “?” and “#”.")
+    name = (parts.hostname or "").lower()
+    if ":" in name:
+        name = f"[{name}]"
+    host = name if port is None or port == _USUAL_PORTS[scheme] else f"{name}:{port}"
+    path = parts.path.strip("/")
+    # People copy the address of the API.
+    path = "" if path in ("v1", "v2") else path.removesuffix("/v2")
+    if not is_reference_host(host):
+        raise AddressError(
+            f"“{host[:80]}” cannot stand in an image reference: Docker needs a dot or a port in it, for example "
+            "registry.example.com or registry:5000."
+        )
+    return RegistryAddress(scheme, host, check_prefix(path))
 
 
-def _never(address: Address) -> str | None:
-    if address in _METADATA:
-        return "is a cloud's metadata service"
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.is_unspecified:
-            return "is no address of a host"
-        if address.ipv4_mapped is not None:
-            return "is an IPv4 address in IPv6 form"
-        if not address.is_loopback and any(address in network for network in _EMBEDDING):
-            return "is an IPv4 address in IPv6 form"
-    if address.is_link_local or (isinstance(address, ipaddress.IPv6Address) and address.is_site_local):
-        return "is link-local, where metadata services are"
-    if address.is_multicast:
-        return "is a multicast address"
-    if address.is_unspecified or (address.version == 4 and address in ipaddress.IPv4Network("0.0.0.0/8")):
-        return "is no address of a host"
-    if address == ipaddress.IPv4Address("255.255.255.255"):
-        return "is a broadcast address"
-    return None
+def is_reference_host(host: str) -> bool:
+    """Whether Docker would take this for the host of an image reference."""
+    try:
+        parsed = parse_reference(f"{host}/name")
+    except InvalidReferenceError:
+        return False
+    return isinstance(parsed, ImageReference) and (parsed.registry == host or host.endswith("docker.io"))
+
+
+def check_prefix(text: str) -> str:
+    """The beginning of a repository's path in normal form, without slashes around it. Raises AddressError."""
+    prefix = text.strip().strip("/")
+    if not prefix:
+        return ""
+    try:
+        parsed = parse_reference(f"registry.example.com/{prefix}/name")
+    except InvalidReferenceError as exc:
+        raise AddressError("This is not the beginning of a repository's path, such as team/project.") from exc
+    if not isinstance(parsed, ImageReference) or parsed.repository != f"{prefix}/name":
+        raise AddressError("This is not the beginning of a repository's path, such as team/project.")
+    return prefix
+
+
+def parse_trusted_host(text: str) -> str:
+    """A host with an optional port out of a host or a URL. Raises AddressError."""
+    return parse_registry_address(text).host if text.strip() else ""

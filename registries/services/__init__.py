@@ -1,6 +1,28 @@
 """What the rest of SSM asks of registries: register interest, read what is known, get the right credentials."""
 
-from registries.services.accounts import Accounts, access_for, pull_credentials_for
-from registries.services.interest import Pair, Wanted, knowledge, want
+from registries.services.accounts import (
+    Accounts,
+    access_for,
+    access_of,
+    account_changed,
+    pull_credentials_for,
+    retry_failed,
+)
+from registries.services.interest import Pair, Wanted, check_now, knowledge, want
+from registries.services.standings import RegistryEntry, entries
 
-__all__ = ["Accounts", "Pair", "Wanted", "access_for", "knowledge", "pull_credentials_for", "want"]
+__all__ = [
+    "Accounts",
+    "Pair",
+    "RegistryEntry",
+    "Wanted",
+    "access_for",
+    "access_of",
+    "account_changed",
+    "check_now",
+    "entries",
+    "knowledge",
+    "pull_credentials_for",
+    "retry_failed",
+    "want",
+]

@@ -1,10 +1,20 @@
 """Which account counts for which image, and what goes with a request or a pull by it."""
 
+import asyncio
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from registries.models import Registry
-from registries.providers import PROVIDERS, Access, anonymous_access, credentials_from, pull_credentials
+from registries.client import RegistryClient
+from registries.models import Origin, Registry, RepositoryKnowledge, TagKnowledge, now
+from registries.providers import (
+    PROVIDERS,
+    Access,
+    anonymous_access,
+    credentials_from,
+    pull_credentials,
+    pull_needs_token,
+)
+from registries.querysets import RepositoryQuerySet
 from registries.rules.references import ImageReference, parse_reference
 
 
@@ -70,6 +80,23 @@ def access_of(registry: Registry) -> Access:
     )
 
 
+def account_changed(registry: Registry, *, host_before: str = "") -> None:
+    """Have failed look-ups tried again at once, now that an account is new, different or gone."""
+    Origin.objects.filter(account=registry.pk).exclude(host=registry.host).delete()
+    for host in {registry.host, host_before} - {""}:
+        retry_failed(RepositoryKnowledge.objects.below(host, registry.path_prefix if host == registry.host else ""))
+
+
+def retry_failed(repositories: RepositoryQuerySet) -> int:
+    """Make those of the repositories due whose last look-up failed. How many that are."""
+    moment = now()
+    failed = list(repositories.exclude(last_error_code="").values_list("pk", flat=True))
+    TagKnowledge.objects.filter(repository__in=failed, due_at=None).update(due_at=moment)
+    rows = RepositoryKnowledge.objects.filter(pk__in=failed)
+    rows.filter(needs_tag_list=True, tags_due_at=None).update(tags_due_at=moment)
+    return rows.update(due_at=moment, retry_at=None, failures=0)
+
+
 def access_for(registry: str, repository: str) -> Access:
     """How to talk to the registry of a repository. One query; errors as Accounts.access."""
     return Accounts(Registry.objects.enabled().filter(host=registry.casefold())).access(registry, repository)
@@ -78,10 +105,19 @@ def access_for(registry: str, repository: str) -> Access:
 def pull_credentials_for(reference: str) -> dict[str, str] | None:
     """What a Docker host needs for a pull, as the content of X-Registry-Auth; None: it pulls without.
 
-    Credentials are those of the registry that the reference itself names, never of another one. May ask the
-    provider for a fresh password (Amazon). Raises InvalidReferenceError, RegistryError, UndecryptableSecretError.
+    Credentials are those of the registry that the reference itself names, never of another one. Asks Amazon or
+    Microsoft for a fresh password where the account needs one, so this is for threads without an event loop.
+    Raises InvalidReferenceError, RegistryError, UndecryptableSecretError.
     """
     parsed = parse_reference(reference)
     if not isinstance(parsed, ImageReference):
         return None
-    return pull_credentials(access_for(parsed.registry, parsed.repository), parsed.registry)
+    access = access_for(parsed.registry, parsed.repository)
+    if not pull_needs_token(access):
+        return pull_credentials(access, parsed.registry)
+    return asyncio.run(_fetch_pull_credentials(access, parsed.registry))
+
+
+async def _fetch_pull_credentials(access: Access, host: str) -> dict[str, str] | None:
+    async with RegistryClient() as client:
+        return await client.pull_credentials(access, host)

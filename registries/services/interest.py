@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from registries.models import RepositoryKnowledge, TagKnowledge, now
+from registries.querysets import RepositoryQuerySet
 
 Pair = tuple[str, str]
 
@@ -161,3 +162,20 @@ def knowledge(pairs: Iterable[Pair]) -> dict[Pair, RepositoryKnowledge]:
     """What is known of these repositories, with their ``tags_by_name``. Two queries; unknown ones are left out."""
     found = RepositoryKnowledge.objects.filter(_is_one_of(pairs)).prefetch_related("tag_rows")
     return {(row.host, row.path): row for row in found}
+
+
+def check_now(repositories: RepositoryQuerySet, *, tag: str = "") -> int:
+    """Make repositories due at once with all that is wanted of them, and with their lists of tags, for a person.
+
+    ``tag`` adds one tag. How many repositories that are; six queries.
+    """
+    moment = now()
+    with transaction.atomic():
+        pks = list(repositories.select_for_update().order_by("host", "path").values_list("pk", flat=True))
+        if tag:
+            TagKnowledge.objects.bulk_create(
+                [TagKnowledge(repository_id=pk, tag=tag) for pk in pks], ignore_conflicts=True
+            )
+        TagKnowledge.objects.filter(repository__in=pks, due_at=None).update(due_at=moment)
+        rows = RepositoryKnowledge.objects.filter(pk__in=pks)
+        return rows.update(due_at=moment, tags_due_at=moment, is_urgent=True, retry_at=None)

@@ -1,6 +1,6 @@
 """Template tags of the design system: icons, states, sizes, times, links. No queries."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 if TYPE_CHECKING:
     from containers.models import Container, Operation
     from devices.models import Device
+    from registries.models import RepositoryKnowledge
 
 register = template.Library()
 
@@ -30,6 +31,8 @@ _DOING: Final = {
     "unpause": "resuming",
     "kill": "killing",
     "remove": "removing",
+    "rename": "renaming",
+    "configure": "changing",
 }
 
 
@@ -124,10 +127,25 @@ def operation_sign(operation: "Operation") -> Sign:
     }.get(operation.state, Sign("idle", "circle", operation.state))
 
 
+def repository_sign(repository: "RepositoryKnowledge") -> Sign:
+    """The sign of what is known of a repository at its registry."""
+    if repository.is_being_looked_up:
+        return Sign("busy", "loader-circle", "looking up")
+    if repository.last_error_code == "rate_limited":
+        return Sign("busy", "hourglass", "waiting", "The registry asked to be left alone for a while.")
+    if repository.last_error_code:
+        return Sign("bad", "circle-x", "failing")
+    if repository.looked_up_at is None:
+        return Sign("idle", "circle", "not asked yet")
+    return Sign("good", "circle-check", "answered")
+
+
 _SIGNS: Final[dict[str, Callable[[Any], Sign]]] = {
     "Container": container_sign,
     "Device": device_sign,
     "Operation": operation_sign,
+    "RegistryEntry": lambda entry: entry.sign,
+    "RepositoryKnowledge": repository_sign,
 }
 
 
@@ -181,6 +199,12 @@ def span_text(seconds: float) -> str:
     if days < 14:
         return f"{days} d {hours % 24} h" if hours % 24 else f"{days} d"
     return f"{days} d"
+
+
+@register.filter
+def span(seconds: float) -> str:
+    """A length of time given in seconds: ``6 h``."""
+    return span_text(seconds)
 
 
 @register.filter
@@ -270,6 +294,12 @@ def host_key_file(key_type: str) -> str:
 def entry(mapping: Mapping[str, Any], key: str) -> Any:
     """The value under a key; None without it."""
     return mapping.get(key)
+
+
+@register.filter
+def nth(items: Sequence[Any], index: int) -> Any:
+    """An entry of a list by its place; empty when there is none."""
+    return items[index] if 0 <= index < len(items) else ""
 
 
 @register.filter

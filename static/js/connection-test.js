@@ -10,6 +10,7 @@ let running = null;
 function body() {
   const data = form() ? new FormData(form()) : new FormData();
   if (root().dataset.device) data.set("device", root().dataset.device);
+  if (root().dataset.registry) data.set("registry", root().dataset.registry);
   if (!form()) data.set("csrfmiddlewaretoken", part("data-accept-form").elements.csrfmiddlewaretoken.value);
   return data;
 }
@@ -115,7 +116,7 @@ document.addEventListener("click", (event) => {
 
 document.addEventListener("input", (event) => {
   if (!root() || !form() || event.target.closest("form") !== form()) return;
-  if (["address", "port"].includes(event.target.name)) {
+  if (form().elements.host_key_type && ["address", "port"].includes(event.target.name)) {
     // Another host shows another key.
     form().elements.host_key_type.value = "";
     form().elements.host_key_base64.value = "";

@@ -1,0 +1,19 @@
+"""URLs of registries."""
+
+from django.urls import path
+
+from registries.views import accounts, repositories, testing
+
+app_name = "registries"
+urlpatterns = [
+    path("", accounts.registry_list, name="list"),
+    path("add/", accounts.add, name="add"),
+    path("test/", testing.test, name="test"),
+    path("repositories/", repositories.repository_list, name="repositories"),
+    path("repositories/<uuid:pk>/", repositories.repository, name="repository"),
+    path("repositories/<uuid:pk>/check/", repositories.check, name="check"),
+    path("<uuid:pk>/", accounts.detail, name="detail"),
+    path("<uuid:pk>/edit/", accounts.edit, name="edit"),
+    path("<uuid:pk>/delete/", accounts.delete, name="delete"),
+    path("<uuid:pk>/poll/", accounts.poll, name="poll"),
+]

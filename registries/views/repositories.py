@@ -1,0 +1,184 @@
+"""Pages of what registries told: repositories, and the tags of one."""
+
+import re
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import NoReverseMatch, reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from registries.models import Registry, RepositoryKnowledge, TagKnowledge
+from registries.querysets import RepositoryQuerySet
+from registries.services import Accounts, check_now
+from ssm.lib.access import allowed
+from ssm.lib.htmx import render_page
+from ssm.lib.roles import can_operate, can_view
+from ssm.lib.tables import PAGE_SIZE, Choice, chips, choice_of, order_by, page_of, sort_of, text_of
+
+_SORTS: Final[dict[str, tuple[str, ...]]] = {
+    "name": ("host", "path"),
+    "tags": ("-tag_count", "host", "path"),
+    "checked": ("-looked_up_at", "host", "path"),
+    "state": ("-last_error_code", "host", "path"),
+}
+_STATES: Final = (
+    Choice("good", "Answered"),
+    Choice("failing", "Failing"),
+    Choice("waiting", "Being looked up"),
+    Choice("new", "Not asked yet"),
+)
+_TAG_SORTS: Final = ("name", "pushed")
+_AGES: Final = (
+    Choice("7", "Pushed in the last 7 days"),
+    Choice("30", "Pushed in the last 30 days"),
+    Choice("365", "Pushed in the last year"),
+)
+_DIGITS: Final = re.compile(r"([0-9]{1,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class TagLine:
+    """A tag of the table: its name, when it was pushed (if known), and what is known besides."""
+
+    name: str
+    pushed_at: datetime | None
+    row: TagKnowledge | None
+
+    @property
+    def is_listed_only(self) -> bool:
+        """Whether nothing but the name is known."""
+        return self.row is None
+
+
+@require_GET
+@allowed(can_view)
+def repository_list(request: HttpRequest) -> HttpResponse:
+    """One page of the repositories that pass the filters."""
+    query = request.GET
+    q, host = text_of(query, "q"), text_of(query, "host")
+    state = choice_of(query, "state", [choice.value for choice in _STATES])
+    sort = sort_of(query, _SORTS, "name")
+    visible = RepositoryKnowledge.objects.visible_to(request.user)
+    selected = _select(visible, q, host, state).with_tag_counts().defer("tags", "tag_dates")
+    hosts = visible.order_by("host").values_list("host", flat=True).distinct()
+    words = {choice.value: choice.text for choice in _STATES}
+    context = {
+        "page": page_of(request, selected.order_by(*order_by(sort, _SORTS), "pk")),
+        "q": q,
+        "host": host,
+        "state": state,
+        "sort": sort,
+        "states": _STATES,
+        "hosts": [Choice(name, name) for name in hosts],
+        "chips": chips(
+            query, [("q", "Search", q), ("host", "Registry", host), ("state", "State", words.get(state, ""))]
+        ),
+    }
+    return render_page(request, "registries/repositories.html", "registries/partials/repository_results.html", context)
+
+
+def _select(repositories: RepositoryQuerySet, q: str, host: str, state: str) -> RepositoryQuerySet:
+    if q:
+        repositories = repositories.filter(Q(path__icontains=q) | Q(host__icontains=q))
+    if host:
+        repositories = repositories.filter(host=host)
+    if state == "good":
+        return repositories.filter(last_error_code="", looked_up_at__isnull=False)
+    if state == "failing":
+        return repositories.exclude(last_error_code="")
+    if state == "waiting":
+        return repositories.filter(due_at__isnull=False)
+    return repositories.filter(attempted_at=None) if state == "new" else repositories
+
+
+def find_repository(request: HttpRequest, pk: uuid.UUID) -> RepositoryKnowledge:
+    """The repository if it is known and the user may see it, else 404."""
+    return get_object_or_404(RepositoryKnowledge.objects.visible_to(request.user), pk=pk)
+
+
+@require_GET
+@allowed(can_view)
+def repository(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """One repository with its tags: searched, by age where the registry tells it. ``?part=head`` for its head alone."""
+    found = find_repository(request, pk)
+    account = Accounts(Registry.objects.enabled().filter(host=found.host).defer("secrets", "client_key")).of(
+        found.host, found.path
+    )
+    q = text_of(request.GET, "q")
+    age = choice_of(request.GET, "age", [choice.value for choice in _AGES])
+    sort = sort_of(request.GET, _TAG_SORTS, "-name")
+    lines = tag_lines(found, q=q, age_days=int(age) if age else 0, sort=sort)
+    context = {
+        "repository": found,
+        "account": account,
+        "page": Paginator(lines, PAGE_SIZE).get_page(request.GET.get("page")),
+        "q": q,
+        "age": age,
+        "sort": sort,
+        "ages": _AGES if found.tag_dates else (),
+        "used_by_url": _used_by_url(found),
+        "chips": chips(
+            request.GET,
+            [("q", "Tag", q), ("age", "Age", next((choice.text for choice in _AGES if choice.value == age), ""))],
+        ),
+    }
+    partial = "head" if request.GET.get("part") == "head" else "tag_results"
+    return render_page(request, "registries/repository.html", f"registries/partials/{partial}.html", context)
+
+
+def tag_lines(found: RepositoryKnowledge, *, q: str, age_days: int, sort: str) -> list[TagLine]:
+    """The tags that pass, in order; those that somebody runs or may be offered first. One query."""
+    rows = found.tags_by_name
+    names = [*found.tags, *(tag for tag in rows if tag not in set(found.tags))]
+    lines = [TagLine(name, _pushed_at(found, name, rows.get(name)), rows.get(name)) for name in names]
+    if q:
+        lines = [line for line in lines if q.lower() in line.name.lower()]
+    if age_days:
+        limit = datetime.now(UTC) - timedelta(days=age_days)
+        lines = [line for line in lines if line.pushed_at is not None and line.pushed_at >= limit]
+    if sort.endswith("pushed"):
+        oldest = datetime.min.replace(tzinfo=UTC)
+        # As in other tables: the newest come first, and "-" turns it round.
+        return sorted(lines, key=lambda line: line.pushed_at or oldest, reverse=not sort.startswith("-"))
+    lines.sort(key=lambda line: _natural(line.name), reverse=sort.startswith("-"))
+    return sorted(lines, key=lambda line: line.is_listed_only) if sort == "-name" else lines
+
+
+def _pushed_at(found: RepositoryKnowledge, name: str, row: TagKnowledge | None) -> datetime | None:
+    told = found.tag_dates.get(name)
+    if told:
+        return datetime.fromisoformat(told)
+    return row.created if row is not None and row.has_details else None
+
+
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    """1.10 after 1.9, as people read them."""
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in _DIGITS.split(name) if part]
+
+
+def _used_by_url(found: RepositoryKnowledge) -> str:
+    """Where the containers that use it are listed, by the app that knows containers; empty when it does not."""
+    try:
+        return reverse("updates:used_by", query={"registry": found.host, "repository": found.path})
+    except NoReverseMatch:
+        return ""
+
+
+@require_POST
+@allowed(can_operate)
+def check(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Have a repository looked up now, with its list of tags; ``tag`` adds one tag that was not looked up before."""
+    found = find_repository(request, pk)
+    tag = text_of(request.POST, "tag")
+    if tag and tag not in found.tags:
+        return HttpResponse("This repository has no such tag.\n", status=400, content_type="text/plain")
+    check_now(RepositoryKnowledge.objects.filter(pk=found.pk), tag=tag)
+    messages.success(request, f"{found.name} is being looked up.")
+    return redirect(found)
