@@ -1,12 +1,14 @@
 """Minimal valid rows, one factory per model."""
 
 import hashlib
+import json
 
 import factory
 from factory.django import DjangoModelFactory
 
 from containers.models import Container, Event, Operation
 from devices.models import Credential, Device, HostKey, now
+from registries.models import Registry, RepositoryKnowledge, TagKnowledge
 
 
 class CredentialFactory(DjangoModelFactory[Credential]):
@@ -96,3 +98,47 @@ class EventFactory(DjangoModelFactory[Event]):
     actor_name = factory.SelfAttribute("container.name")
     time = factory.LazyFunction(now)
     time_ns = factory.Sequence(lambda number: 1_700_000_000_000_000_000 + number)
+
+
+class RegistryFactory(DjangoModelFactory[Registry]):
+    class Meta:
+        model = Registry
+
+    name = factory.Sequence(lambda number: f"registry-{number}")
+    provider = "custom"
+    host = factory.Sequence(lambda number: f"registry-{number}.example.com")
+    base_url = factory.LazyAttribute(lambda made: f"https://{made.host}")
+
+    class Params:
+        with_login = factory.Trait(
+            kind="login+password",
+            public_values={"login": "reader"},
+            secrets=json.dumps({"password": "not-a-real-password"}),
+        )
+
+
+class RepositoryFactory(DjangoModelFactory[RepositoryKnowledge]):
+    class Meta:
+        model = RepositoryKnowledge
+
+    host = "docker.io"
+    path = factory.Sequence(lambda number: f"library/image-{number}")
+    tags = ["1.0", "1.1", "1.10", "latest"]
+    tag_count = 4
+    needs_tag_list = True
+    tags_at = factory.LazyFunction(now)
+    tags_attempted_at = factory.LazyFunction(now)
+    attempted_at = factory.LazyFunction(now)
+    looked_up_at = factory.LazyFunction(now)
+
+
+class TagFactory(DjangoModelFactory[TagKnowledge]):
+    class Meta:
+        model = TagKnowledge
+
+    repository = factory.SubFactory(RepositoryFactory)
+    tag = "1.0"
+    digest = factory.LazyAttribute(lambda made: "sha256:" + hashlib.sha256(made.tag.encode()).hexdigest())
+    media_type = "application/vnd.oci.image.index.v1+json"
+    checked_at = factory.LazyFunction(now)
+    attempted_at = factory.LazyFunction(now)

@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from containers.models import Batch
 from devices.models import Device
-from tests.factories import ContainerFactory, EventFactory, OperationFactory
+from tests.factories import ContainerFactory, EventFactory, OperationFactory, RegistryFactory, TagFactory
 from tests.people import People
 
 VIEWERS = ("administrator", "operator", "viewer")
@@ -56,12 +56,28 @@ ROUTES = (
     Route("POST", "devices:retry", ADMINISTRATORS, good=302, takes="device"),
     Route("POST", "devices:sweep", ADMINISTRATORS, good=302, takes="device"),
     Route("POST", "devices:host-key", ADMINISTRATORS, good=400, takes="device"),
+    Route("GET", "registries:list", VIEWERS),
+    Route("GET", "registries:add", ADMINISTRATORS),
+    Route("POST", "registries:test", ADMINISTRATORS, good=422, data={"provider": "custom", "kind": ""}),
+    Route("GET", "registries:repositories", VIEWERS),
+    Route("GET", "registries:repository", VIEWERS, takes="repository"),
+    Route("POST", "registries:check", OPERATORS, good=302, takes="repository"),
+    Route("GET", "registries:detail", VIEWERS, takes="registry"),
+    Route("GET", "registries:edit", ADMINISTRATORS, takes="registry"),
+    Route("POST", "registries:edit", ADMINISTRATORS, good=422, takes="registry", data={"name": ""}),
+    Route("GET", "registries:delete", ADMINISTRATORS, takes="registry"),
+    Route("POST", "registries:delete", ADMINISTRATORS, good=302, takes="registry"),
+    Route("POST", "registries:poll", OPERATORS, good=302, takes="registry"),
     Route("GET", "containers:list", VIEWERS),
     Route("POST", "containers:bulk", OPERATORS, good=302, data={"kind": "start"}),
     Route("GET", "batch", VIEWERS, takes="batch"),
     Route("POST", "batch", OPERATORS, good=302, takes="batch", data={"act": "cancel"}),
     Route("GET", "containers:detail", VIEWERS, takes="container"),
     Route("GET", "containers:inspect", VIEWERS, takes="container"),
+    Route("GET", "containers:processes", VIEWERS, takes="container"),
+    Route("GET", "containers:changes", VIEWERS, takes="container"),
+    Route("GET", "containers:settings", VIEWERS, takes="container"),
+    Route("POST", "containers:settings", OPERATORS, good=302, takes="container", data={"kind": "rename", "name": "x2"}),
     Route("GET", "containers:events", VIEWERS, takes="container"),
     Route("GET", "containers:logs", VIEWERS, takes="container"),
     Route("GET", "containers:log_download", VIEWERS, takes="container", good=502),
@@ -100,7 +116,13 @@ def ids() -> dict[str, uuid.UUID]:
     EventFactory(container=container)
     OperationFactory(container=container, state="failed", finished_at=container.started_at, error_message="no")
     batch = Batch.objects.create(title="Stop 2 containers")
-    return {"container": container.pk, "device": container.device_id, "batch": batch.pk}
+    return {
+        "container": container.pk,
+        "device": container.device_id,
+        "batch": batch.pk,
+        "registry": RegistryFactory(with_login=True).pk,
+        "repository": TagFactory().repository_id,
+    }
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=str)
