@@ -1,0 +1,366 @@
+// The charts of a statistics page: fetches figures, zooms, follows live, keeps the address and the table right.
+import { LiveFigures } from "./charts-live.js";
+import { Chart, forgetColours, MARK_COLOURS } from "./charts-plot.js";
+import { figureText, windowText } from "./charts-units.js";
+import { relativeText } from "./times.js";
+
+const SHORTEST_S = 60;
+const LIVE_SPAN = "1h";
+// Beyond this many, the oldest live points are thinned: a page that is open all day stays as light as a new one.
+const MOST_POINTS = 5000;
+const LIMITS_KEY = "ssm.charts.limits";
+// A chart that moves does so in steps that can be seen, not with every frame.
+const FOLLOW_S = 1;
+
+const root = document.querySelector("[data-charts]");
+
+function remembered() {
+  try {
+    return localStorage.getItem(LIMITS_KEY) !== "off";
+  } catch {
+    return true;
+  }
+}
+
+class Page {
+  data = { times: [], columns: {}, limits: {}, marks: [], step_s: 60 };
+  span = root.dataset.span;
+  zoom = root.dataset.from ? [Number(root.dataset.from), Number(root.dataset.to)] : null;
+  drawsLimits = remembered();
+  #charts = [];
+  #request = null;
+  #live = null;
+  #sampledAt = "";
+  #liveState = null;
+  #lastLive = 0;
+
+  constructor() {
+    const sync = window.uPlot.sync("charts");
+    const handlers = {
+      zoomed: (from, to) => this.zoomTo(from, to),
+      pointed: () => {},
+    };
+    for (const figure of root.querySelectorAll("[data-chart]")) this.#charts.push(new Chart(figure, sync, handlers));
+    if (root.dataset.socket) {
+      this.#live = new LiveFigures(root.dataset.socket, {
+        samples: (samples) => this.#takeSamples(samples),
+        state: (state) => this.#takeState(state),
+        closed: (text, isFinal) => this.#say(isFinal ? "off" : "reconnecting", text),
+      });
+    }
+    this.#listen();
+    this.load();
+    setInterval(() => this.#follow(), FOLLOW_S * 1000);
+  }
+
+  get seconds() {
+    return Number(root.querySelector(`[data-chart-span="${this.span}"]`).dataset.seconds);
+  }
+
+  get range() {
+    if (this.zoom) return this.zoom;
+    const end = Date.now() / 1000;
+    return [end - this.seconds, end];
+  }
+
+  get #isLive() {
+    return this.#live !== null && this.span === LIVE_SPAN && this.zoom === null;
+  }
+
+  // ---- fetching
+
+  async load({ keepsQuiet = false } = {}) {
+    this.#request?.abort();
+    const request = (this.#request = new AbortController());
+    if (!keepsQuiet) root.dataset.loading = "";
+    const query = new URLSearchParams({ span: this.span });
+    if (this.zoom) {
+      query.set("from", String(Math.floor(this.zoom[0])));
+      query.set("to", String(Math.ceil(this.zoom[1])));
+    }
+    let data;
+    try {
+      const answer = await fetch(`${root.dataset.url}?${query}`, { signal: request.signal });
+      if (new URL(answer.url).pathname === "/login/") return location.reload();
+      if (!answer.ok) throw new Error(String(answer.status));
+      data = await answer.json();
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      delete root.dataset.loading;
+      this.#say("off", "figures could not be fetched");
+      return;
+    }
+    delete root.dataset.loading;
+    this.#accept(data);
+    if (this.#isLive) this.#live.start();
+    else {
+      this.#live?.stop();
+      this.#say("quiet", this.zoom ? "part of the past" : `a point every ${this.#stepText()}`);
+    }
+  }
+
+  /** New history; the live points that are newer than it stay. */
+  #accept(data) {
+    const newest = data.times.at(-1) ?? 0;
+    if (this.#isLive && this.#lastLive > newest) {
+      const { times, columns } = this.data;
+      const first = times.findIndex((time) => time > newest);
+      if (first >= 0 && this.data.isLive) {
+        for (const [name, column] of Object.entries(data.columns)) {
+          column.push(...(columns[name] ?? times.map(() => null)).slice(first));
+        }
+        data.times.push(...times.slice(first));
+        data.isLive = true;
+      }
+    }
+    this.data = data;
+    this.#draw();
+    this.#fillTable();
+    this.#fillMarks();
+  }
+
+  #stepText() {
+    const step = this.data.step_s;
+    return step < 120 ? "minute" : step < 5400 ? `${Math.round(step / 60)} min` : `${Math.round(step / 3600)} h`;
+  }
+
+  #draw() {
+    const range = this.range;
+    for (const chart of this.#charts) chart.show(this.data, range, this.drawsLimits);
+    root.dataset.drawn = String(this.data.times.length);
+  }
+
+  /** The end of the axis is now, whether or not anything came. */
+  #follow() {
+    if (this.zoom || document.hidden || (!this.#isLive && Date.now() % 30_000 > FOLLOW_S * 1000)) return;
+    this.#draw();
+  }
+
+  // ---- live
+
+  #takeSamples(samples) {
+    if (!this.#isLive) return;
+    const { times, columns } = this.data;
+    for (const { time, gap, figures } of samples) {
+      if (time <= (times.at(-1) ?? 0)) continue;
+      if (gap && this.data.isLive && times.length) this.#push(times, columns, (times.at(-1) + time) / 2, {});
+      this.#push(times, columns, time, figures);
+      this.#lastLive = time;
+      this.data.isLive = true;
+    }
+    const oldest = Date.now() / 1000 - this.seconds - 60;
+    const tooOld = Math.max(times.findIndex((time) => time >= oldest), times.length - MOST_POINTS, 0);
+    if (tooOld > 100) {
+      times.splice(0, tooOld);
+      for (const column of Object.values(columns)) column.splice(0, tooOld);
+    }
+    root.dataset.liveSamples = String(Number(root.dataset.liveSamples ?? 0) + samples.length);
+    this.#draw();
+    this.#fillTable();
+  }
+
+  #push(times, columns, time, figures) {
+    times.push(time);
+    for (const [name, column] of Object.entries(columns)) {
+      column.push(figures[name.replace(/_max$/, "")] ?? null);
+    }
+  }
+
+  #takeState(state) {
+    this.#liveState = state;
+    const words = { connecting: "connecting to the host", live: "live", stopped: "not running", removed: "removed" };
+    this.#say(state.state, words[state.state] ?? "host not reached", state.message);
+  }
+
+  #say(state, text, title = "") {
+    const element = root.querySelector("[data-chart-state]");
+    element.dataset.state = state;
+    element.title = title;
+    const words = element.querySelector("[data-chart-state-text]");
+    if (words.textContent !== text) words.textContent = text;
+  }
+
+  // ---- zoom and spans
+
+  zoomTo(from, to) {
+    const middle = (from + to) / 2;
+    const half = Math.max(SHORTEST_S, to - from) / 2;
+    const end = Math.min(middle + half, Date.now() / 1000);
+    this.#go(this.span, [Math.floor(end - 2 * half), Math.ceil(end)]);
+  }
+
+  #go(span, zoom, { isBack = false } = {}) {
+    this.span = span;
+    this.zoom = zoom;
+    const query = new URLSearchParams({ span });
+    if (zoom) {
+      query.set("from", String(zoom[0]));
+      query.set("to", String(zoom[1]));
+    }
+    if (!isBack) history.pushState(null, "", `?${query}`);
+    this.#showWhere();
+    this.#draw();
+    this.load();
+  }
+
+  #showWhere() {
+    for (const link of root.querySelectorAll("[data-chart-span]")) {
+      if (link.dataset.chartSpan === this.span && !this.zoom) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
+    const reset = root.querySelector("[data-chart-reset]");
+    reset.hidden = this.zoom === null;
+    reset.href = `?span=${this.span}`;
+    const words = this.zoom ? windowText(...this.zoom) : "";
+    reset.querySelector("[data-chart-window]").textContent = words;
+    const link = root.querySelector(`[data-chart-span="${this.span}"]`);
+    root.querySelector("[data-chart-words]").textContent =
+      words || link.title.charAt(0).toLowerCase() + link.title.slice(1);
+  }
+
+  // ---- keyboard
+
+  /** Left and right move the cursor of all charts; plus and minus zoom around it; Escape goes back. */
+  press(event, chart) {
+    const { plot } = chart;
+    const { times } = this.data;
+    const [from, to] = this.range;
+    const first = times.findIndex((time) => time >= from);
+    const last = times.length - 1;
+    if (first < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
+    const at = plot.cursor.left >= 0 ? plot.cursor.idx : null;
+    const step = event.shiftKey ? 10 : 1;
+    const places = {
+      ArrowLeft: () => (at === null ? last : at - step),
+      ArrowRight: () => (at === null ? first : at + step),
+      Home: () => first,
+      End: () => last,
+    };
+    if (places[event.key]) {
+      event.preventDefault();
+      const place = Math.min(Math.max(places[event.key](), first), last);
+      // Synchronised charts follow this one.
+      plot.setCursor({ left: plot.valToPos(times[place], "x"), top: 10 }, true, true);
+      document.getElementById("announcements").textContent = chart.wordsAt(place);
+    } else if (event.key === "+" || event.key === "=" || event.key === "-") {
+      event.preventDefault();
+      const middle = at === null ? (from + to) / 2 : times[at];
+      const half = ((to - from) / 2) * (event.key === "-" ? 2 : 0.5);
+      this.zoomTo(middle - half, middle + half);
+    } else if (event.key === "Escape") {
+      if (this.zoom) this.#go(this.span, null);
+      else plot.setCursor({ left: -10, top: -10 }, true, true);
+    }
+  }
+
+  #listen() {
+    root.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+      const link = event.target.closest("[data-chart-span], [data-chart-reset]");
+      if (link) {
+        event.preventDefault();
+        this.#go(link.dataset.chartSpan ?? this.span, null);
+      }
+      const button = event.target.closest("[data-chart-limits]");
+      if (button) this.#useLimits(!this.drawsLimits);
+    });
+    root.addEventListener("keydown", (event) => {
+      const chart = this.#charts.find((each) => each.place === event.target);
+      if (chart) this.press(event, chart);
+    });
+    root.addEventListener("dblclick", (event) => {
+      if (event.target.closest("[data-chart-plot]") && this.zoom) this.#go(this.span, null);
+    });
+    addEventListener("popstate", () => {
+      const query = new URLSearchParams(location.search);
+      const isZoomed = query.has("from") && query.has("to");
+      const span = root.querySelector(`[data-chart-span="${CSS.escape(query.get("span") ?? "")}"]`);
+      this.#go(span ? query.get("span") : LIVE_SPAN, isZoomed ? [Number(query.get("from")), Number(query.get("to"))] : null, {
+        isBack: true,
+      });
+    });
+    const repaint = () => {
+      forgetColours();
+      for (const chart of this.#charts) chart.repaint();
+      this.#fillMarks();
+    };
+    document.addEventListener("ssm:theme", repaint);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+    // The host was read again: what is kept has a new point.
+    this.#sampledAt = document.getElementById(root.dataset.sampled)?.dataset.at;
+    document.addEventListener("htmx:wsAfterMessage", () => {
+      const at = document.getElementById(root.dataset.sampled)?.dataset.at;
+      if (at === this.#sampledAt || this.zoom) return;
+      this.#sampledAt = at;
+      this.load({ keepsQuiet: true });
+    });
+    document.addEventListener("visibilitychange", () => document.hidden || this.zoom || this.load({ keepsQuiet: true }));
+    this.#useLimits(this.drawsLimits);
+    this.#showWhere();
+  }
+
+  #useLimits(draws) {
+    this.drawsLimits = draws;
+    root.querySelector("[data-chart-limits]").setAttribute("aria-pressed", String(draws));
+    try {
+      if (draws) localStorage.removeItem(LIMITS_KEY);
+      else localStorage.setItem(LIMITS_KEY, "off");
+    } catch {
+      // Forbidden storage: the choice holds for this page.
+    }
+    this.#draw();
+  }
+
+  // ---- the table and the list below
+
+  #fillTable() {
+    const [from, to] = this.range;
+    const { times, columns } = this.data;
+    const first = times.findIndex((time) => time >= from);
+    for (const row of root.querySelectorAll("[data-chart-row]")) {
+      const { chartRow: name, unit } = row.dataset;
+      let [sum, count, low, high, last] = [0, 0, null, null, null];
+      for (let place = Math.max(first, 0); place < times.length && times[place] <= to; place += 1) {
+        const value = columns[name]?.[place] ?? null;
+        if (value === null) continue;
+        sum += value;
+        count += 1;
+        last = value;
+        low = low === null || value < low ? value : low;
+        const peak = columns[`${name}_max`]?.[place] ?? value;
+        high = high === null || peak > high ? peak : high;
+      }
+      const figures = { last, low, mean: count ? sum / count : null, high };
+      for (const cell of row.querySelectorAll("[data-figure]")) {
+        const text = figureText(figures[cell.dataset.figure], unit);
+        if (cell.textContent !== text) cell.textContent = text;
+      }
+    }
+  }
+
+  #fillMarks() {
+    const list = root.querySelector("[data-chart-marks]");
+    const marks = this.data.marks.slice(-12).reverse();
+    list.replaceChildren(
+      ...marks.map((mark) => {
+        const item = document.createElement("li");
+        item.dataset.kind = MARK_COLOURS[mark.kind] ? mark.kind : "other";
+        const sign = document.createElement("span");
+        sign.className = "happenings__sign";
+        sign.ariaHidden = "true";
+        const text = document.createElement("span");
+        text.textContent = mark.text;
+        const time = document.createElement("time");
+        time.className = "muted";
+        time.dateTime = new Date(mark.time * 1000).toISOString();
+        time.dataset.time = "";
+        time.textContent = relativeText(Date.now() - mark.time * 1000);
+        item.append(sign, text, time);
+        return item;
+      }),
+    );
+    root.querySelector("[data-chart-no-marks]").hidden = marks.length > 0;
+  }
+}
+
+if (root) new Page();
