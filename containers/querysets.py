@@ -8,7 +8,16 @@ from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from ssm.lib.roles import SomeUser, can_view
 
 if TYPE_CHECKING:
-    from containers.models import Batch, Container, Event, Operation  # noqa: F401 - in the quoted bases below
+    from containers.models import (  # noqa: F401 - in the quoted bases below
+        Batch,
+        Container,
+        Event,
+        Image,
+        Operation,
+        UpdateCheck,
+        UpdatePolicy,
+        UpdateStatus,
+    )
 
 
 # Ended badly. SIGINT and SIGTERM (130, 143) are what a program ends by that was asked to end.
@@ -37,8 +46,8 @@ class ContainerQuerySet(QuerySet["Container"]):
         related: Any = self.model._meta.get_field("operations").related_model
         operations: OperationQuerySet = related.objects.all()
         return (
-            self.select_related("device")
-            .defer("inspect", "environment")
+            self.select_related("device", "update")
+            .defer("inspect", "environment", "update__trace", "update__lookups", "update__good")
             .prefetch_related(
                 Prefetch(
                     "operations",
@@ -90,3 +99,48 @@ class EventQuerySet(QuerySet["Event"]):
     def visible_to(self, user: SomeUser) -> Self:
         """The events that the user may see."""
         return self.all() if can_view(user) else self.none()
+
+
+class ImageQuerySet(QuerySet["Image"]):
+    """Images on hosts."""
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """The images that the user may see."""
+        return self.all() if can_view(user) else self.none()
+
+
+class UpdateStatusQuerySet(QuerySet["UpdateStatus"]):
+    """Answers about updates."""
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """The answers that the user may see."""
+        return self.all() if can_view(user) else self.none()
+
+    def present(self) -> Self:
+        """Of containers that exist on their host."""
+        return self.filter(container__removed_at=None)
+
+    def offering(self, moment: datetime) -> Self:
+        """Updates that somebody should look at: present, and not put off."""
+        awake = Q(snoozed_until=None) | Q(snoozed_until__lte=moment)
+        return self.present().filter(awake, state="update_available")
+
+
+class UpdatePolicyQuerySet(QuerySet["UpdatePolicy"]):
+    """What users decided about updates."""
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """The decisions that the user may see."""
+        return self.all() if can_view(user) else self.none()
+
+    def in_force(self, moment: datetime) -> Self:
+        """Neither undone nor over."""
+        return self.filter(Q(until=None) | Q(until__gt=moment), ended_at=None)
+
+
+class UpdateCheckQuerySet(QuerySet["UpdateCheck"]):
+    """Checks that somebody asked for."""
+
+    def under_way(self) -> Self:
+        """Not finished."""
+        return self.filter(finished_at=None)

@@ -61,6 +61,7 @@ _COPIED: Final = [
     "display_icon",
     "compose_project",
     "compose_service",
+    "label_warnings",
 ]
 # Begins a name that no engine gives, for a container whose new name is not known yet.
 _PASSING: Final = "renamed: "

@@ -1,7 +1,21 @@
 """Rows of this app: what hosts hold, and what was done and seen."""
 
 from containers.models.activity import Batch, BatchStanding, Event, Operation
+from containers.models.images import Image
 from containers.models.inventory import Container
 from containers.models.statistics import ContainerUsage, HostUsage
+from containers.models.updates import UpdateCheck, UpdatePolicy, UpdateStatus
 
-__all__ = ["Batch", "BatchStanding", "Container", "ContainerUsage", "Event", "HostUsage", "Operation"]
+__all__ = [
+    "Batch",
+    "BatchStanding",
+    "Container",
+    "ContainerUsage",
+    "Event",
+    "HostUsage",
+    "Image",
+    "Operation",
+    "UpdateCheck",
+    "UpdatePolicy",
+    "UpdateStatus",
+]

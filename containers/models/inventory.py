@@ -77,6 +77,8 @@ class Container(models.Model):
     display_icon = models.CharField(max_length=120, blank=True, default="")
     compose_project = models.CharField(max_length=255, blank=True, default="")
     compose_service = models.CharField(max_length=255, blank=True, default="")
+    # What is wrong with its labels: dicts, shape in containers.rules.labels: LabelWarning.
+    label_warnings = models.JSONField(default=list)
 
     # Digest of the list entry that the inspect answer belongs to: an unchanged one need not be inspected again.
     list_digest = models.CharField(max_length=64, blank=True, default="")

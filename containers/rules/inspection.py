@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypedDict
 
-from containers.rules.labels import compose, display
+from containers.rules.labels import LabelWarning, compose, display, label_warnings
 from containers.rules.masking import clean_text, masked, scalar_text
 from registries.rules.references import ImageReference, InvalidReferenceError, parse_reference
 
@@ -105,6 +105,7 @@ class ContainerFacts:
     display_icon: str
     compose_project: str
     compose_service: str
+    label_warnings: list[LabelWarning]
     latest_ns: int
 
 
@@ -210,6 +211,7 @@ def container_facts(answer: Mapping[str, Any], *, engine_id: str = "") -> Contai
         display_icon=shown.icon,
         compose_project=project.project,
         compose_service=project.service,
+        label_warnings=label_warnings(labels),
         latest_ns=max((ns for ns in times if ns is not None), default=0),
     )
 
