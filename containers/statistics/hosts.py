@@ -30,14 +30,15 @@ def read_host(
     moment = datetime.now(UTC)
     target = engine.target.version
     if known.refused_target == target and known.retry_at is not None and known.retry_at > moment:
-        return _from_engine(memory_bytes, known.reason), None, {}
+        return _from_engine(memory_bytes or known.memory_total_bytes, known.reason), None, {}
     changed: dict[str, Any] = {}
     try:
         folder = known.data_folder
         if not folder or known.asked_at is None or known.asked_at < moment - _FOLDER_IS_FRESH:
             info = engine.get_json("/info")
-            told = info.get("DockerRootDir") if isinstance(info, dict) else None
-            folder = str(told) if is_folder(told) else ""
+            told = info if isinstance(info, dict) else {}
+            folder = str(told.get("DockerRootDir")) if is_folder(told.get("DockerRootDir")) else ""
+            memory_bytes = memory_bytes or _size(told.get("MemTotal"))
             changed |= {"data_folder": folder, "asked_at": moment}
         reading = read_host_figures(engine, folder)
     except CommandsRefused as exc:
@@ -68,3 +69,7 @@ def read_host(
 def _from_engine(memory_bytes: int | None, reason: str) -> HostFigures:
     source = HostUsage.Source.ENGINE if memory_bytes else HostUsage.Source.NONE
     return HostFigures(memory_total_bytes=memory_bytes, source=source.value, reason=reason)
+
+
+def _size(value: Any) -> int | None:
+    return value if isinstance(value, int) and 0 < value < 2**60 else None
