@@ -11,7 +11,7 @@ from django.db import models
 from django.urls import reverse
 
 from devices.querysets import CredentialQuerySet, DeviceQuerySet
-from devices.rules.schedules import DEFAULT_SWEEP_SCHEDULE
+from devices.rules.schedules import DEFAULT_STATISTICS_SCHEDULE, DEFAULT_SWEEP_SCHEDULE, DEFAULT_UPDATE_SCHEDULE
 from ssm.lib.fields import EncryptedTextField
 
 
@@ -75,6 +75,16 @@ class Device(models.Model):
     sweep_schedule = models.CharField(
         "full sweep", max_length=100, default=DEFAULT_SWEEP_SCHEDULE, help_text="A cron expression, in UTC."
     )
+    statistics_enabled = models.BooleanField("statistics", default=True)
+    statistics_schedule = models.CharField(
+        "statistics at", max_length=100, default=DEFAULT_STATISTICS_SCHEDULE, help_text="A cron expression, in UTC."
+    )
+    watch_by_default = models.BooleanField("watch containers for updates by default", default=True)
+    watch_stopped = models.BooleanField("watch stopped containers for updates too", default=True)
+    watch_events = models.BooleanField("follow the engine's events", default=True)
+    update_schedule = models.CharField(
+        "update check", max_length=100, default=DEFAULT_UPDATE_SCHEDULE, help_text="A cron expression, in UTC."
+    )
     created_at = models.DateTimeField(default=now, editable=False)
 
     # How the connection stands, written by the watcher alone.
@@ -104,6 +114,19 @@ class Device(models.Model):
     last_sweep_duration_ms = models.PositiveIntegerField(null=True, blank=True, editable=False)
     last_sweep_error = models.TextField(blank=True, default="", editable=False)
 
+    # Statistics; the interval is set where a slow host is asked less often than its schedule says.
+    next_statistics_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_statistics_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_statistics_duration_ms = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    last_statistics_error = models.TextField(blank=True, default="", editable=False)
+    statistics_interval_s = models.PositiveIntegerField(null=True, blank=True, editable=False)
+
+    # Update checks.
+    next_update_check_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_update_check_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_update_check_duration_ms = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    last_update_check_error = models.TextField(blank=True, default="", editable=False)
+
     objects = DeviceQuerySet.as_manager()
 
     class Meta:
@@ -111,6 +134,17 @@ class Device(models.Model):
         indexes = [
             # The beat tick: watched devices whose sweep is due.
             models.Index(fields=["next_sweep_at"], name="devices_device_due", condition=models.Q(watch_enabled=True)),
+            # The same for statistics and update checks.
+            models.Index(
+                fields=["next_statistics_at"],
+                name="devices_device_statistics",
+                condition=models.Q(watch_enabled=True, statistics_enabled=True),
+            ),
+            models.Index(
+                fields=["next_update_check_at"],
+                name="devices_device_updates",
+                condition=models.Q(watch_enabled=True),
+            ),
             # The group filter of the fleet pages.
             GinIndex(fields=["groups"], name="devices_device_groups"),
         ]

@@ -7,6 +7,8 @@ from cronsim import CronSim, CronSimError
 from devices.rules.texts import clean_text
 
 DEFAULT_SWEEP_SCHEDULE = "0 * * * *"
+DEFAULT_STATISTICS_SCHEDULE = "* * * * *"
+DEFAULT_UPDATE_SCHEDULE = "0 */6 * * *"
 # That of its column.
 LONGEST_SCHEDULE = 100
 
