@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Concat, Greatest
 
+from containers.image_sync import sweep_images
 from containers.models import Container, Event, Operation
 from containers.push import publish
 from containers.rules.inspection import ContainerFacts, container_facts, is_engine_id, list_digest, time_ns
@@ -170,6 +171,12 @@ def sweep(device: Device, engine: Engine) -> Changes:
             inventory.place(facts, snapshot.clock_ns, digest=digests[facts.engine_id])
         inventory.save()
         changes.publish(device)
+    try:
+        sweep_images(device, engine)
+    except DeviceError as exc:
+        if not exc.is_answer:
+            raise
+        changes.unread.append(f"images: {exc.message}")
     return changes
 
 

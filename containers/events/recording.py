@@ -5,6 +5,7 @@ import logging
 from django.db import transaction
 
 from containers import sync
+from containers.image_sync import apply_image_event
 from containers.models import Container, Event
 from containers.push import publish
 from containers.rules.events import EngineEvent
@@ -24,6 +25,8 @@ def record(device: Device, engine: Engine, events: list[EngineEvent]) -> None:
     last = events[-1]
     changing = [event for event in events if event.changes_container]
     if not changing:
+        if last.kind == "image":
+            apply_image_event(device, engine, last.action, last.actor_id)
         with transaction.atomic(durable=True):
             _store(device, events, _row_of(device, last))
         return

@@ -115,7 +115,7 @@ class Onlooker:
     @property
     def inspected(self) -> list[str]:
         """Ids of the containers that were inspected."""
-        return [path.split("/")[2] for path in self.asked if path.count("/") == 3]
+        return [path.split("/")[2] for path in self.asked if path.startswith("/containers/") and path.count("/") == 3]
 
     def get_json(self, path: str, params: Mapping[str, Any] | None = None, timeout_s: float | None = None) -> Any:
         with self._lock:
