@@ -12,6 +12,14 @@ from registries.models import Origin, Registry, RepositoryKnowledge, TagKnowledg
 from registries.providers import Provider
 
 
+def _form_of(provider: Provider) -> type[RegistryForm]:
+    class ProviderForm(RegistryForm):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, provider=provider, **kwargs)
+
+    return ProviderForm
+
+
 @admin.register(Registry)
 class RegistryAdmin(admin.ModelAdmin[Registry]):
     """Accounts. What an account consists of depends on its provider, so a new one begins with the choice of it."""
@@ -27,11 +35,7 @@ class RegistryAdmin(admin.ModelAdmin[Registry]):
         if provider is None:
             return forms.modelform_factory(Registry, fields=())
 
-        class ProviderForm(RegistryForm):
-            def __init__(self, *args: Any, of: Provider = provider, **kwargs: Any) -> None:
-                super().__init__(*args, provider=of, **kwargs)
-
-        return ProviderForm
+        return _form_of(provider)
 
     def get_fieldsets(self, request: HttpRequest, obj: Registry | None = None) -> Any:
         """What the provider's form consists of, in its order; then what is only shown."""

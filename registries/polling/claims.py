@@ -111,6 +111,7 @@ def _job(row: RepositoryKnowledge, access: Access, moment: datetime) -> Job:
         path=row.path,
         access=access,
         needs_tag_list=row.tags_due_at is not None and row.tags_due_at <= moment,
+        with_dates=row.is_urgent,
         tags=tuple(TagJob(tag.pk, tag.tag, tag.digest, tag.details_digest) for tag in row.tag_rows.all()),
         local_digests=frozenset(row.local_digests),
     )

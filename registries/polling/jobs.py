@@ -30,6 +30,8 @@ class Job:
     path: str
     access: Access
     needs_tag_list: bool
+    # Dates may cost further requests, so they are read for people who wait.
+    with_dates: bool
     tags: tuple[TagJob, ...]
     local_digests: frozenset[str]
 

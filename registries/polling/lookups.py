@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from registries.client import RegistryClient
+from registries.client import RegistryClient, TagList
 from registries.errors import RegistryError
 from registries.polling.jobs import Details, Job, Outcome, TagFound, TagJob, TagsFound, Trouble
 from registries.providers import Access
@@ -46,9 +46,18 @@ class Lane:
             if self._trouble is not None:
                 outcome = Outcome(job, tag_list_trouble=self._trouble, is_complete=False)
             else:
-                outcome = await look_up(self._client, job)
+                outcome = await self._look_up(job)
                 self._judge(outcome.trouble)
             self._emit(outcome)
+
+    async def _look_up(self, job: Job) -> Outcome:
+        try:
+            return await look_up(self._client, job)
+        except Exception as exc:
+            # One repository that SSM itself fails at must not keep all others from being looked up.
+            logger.exception("look-up failed unexpectedly", extra={"host": job.access.host, "repository": job.path})
+            tags = [TagFound(tag, trouble=_own_fault(exc)) for tag in job.tags]
+            return Outcome(job, tag_list_trouble=_own_fault(exc), tags=tags)
 
     def _judge(self, trouble: Trouble | None) -> None:
         if trouble is None or not trouble.concerns_registry:
@@ -57,6 +66,10 @@ class Lane:
         self._dead_in_a_row += 1
         if trouble.code == "rate_limited" or self._dead_in_a_row >= _DEAD_AFTER:
             self._trouble = trouble
+
+
+def _own_fault(exc: Exception) -> Trouble:
+    return Trouble("failed", f"SSM failed at this look-up ({type(exc).__name__}).", "See the log of its worker.")
 
 
 async def look_up(client: RegistryClient, job: Job) -> Outcome:
@@ -87,11 +100,21 @@ async def look_up(client: RegistryClient, job: Job) -> Outcome:
 
 async def _read_tags(client: RegistryClient, job: Job, outcome: Outcome) -> None:
     try:
-        found = await client.tags(job.access, job.path)
+        found = await _tags(client, job)
     except RegistryError as exc:
         outcome.tag_list_trouble = Trouble.of(exc)
     else:
         outcome.tag_list = TagsFound(tuple(found.tags), found.is_truncated, dict(found.dates))
+
+
+async def _tags(client: RegistryClient, job: Job) -> TagList:
+    if job.with_dates:
+        try:
+            return await client.tags(job.access, job.path, with_dates=True)
+        except RegistryError as exc:
+            # Docker Hub tells dates by another service: its troubles are not the registry's.
+            logger.info("dates not read: %s", exc, extra={"host": job.access.host, "repository": job.path})
+    return await client.tags(job.access, job.path)
 
 
 async def _look_up_tag(client: RegistryClient, job: Job, tag: TagJob) -> TagFound:

@@ -105,7 +105,10 @@ def _settle(row: RepositoryKnowledge, outcome: Outcome, moment: datetime, *, has
     if outcome.tag_list is not None:
         row.tags, row.tag_count = list(outcome.tag_list.tags), len(outcome.tag_list.tags)
         row.tags_are_truncated, row.tags_at = outcome.tag_list.is_truncated, moment
-        row.tag_dates = {tag: pushed.isoformat() for tag, pushed in outcome.tag_list.dates.items()}
+        # Not every look-up tells dates: older ones stay with their tags.
+        listed = set(row.tags)
+        kept = {tag: pushed for tag, pushed in row.tag_dates.items() if tag in listed}
+        row.tag_dates = kept | {tag: pushed.isoformat() for tag, pushed in outcome.tag_list.dates.items()}
     row.claimed_until, row.attempted_at, row.changed_at = None, moment, moment
     trouble = outcome.trouble
     row.last_error_code, row.last_error_message, row.last_error_fix = _told(trouble)

@@ -20,8 +20,8 @@ class RegistryEntry:
 
     host: str
     provider: Provider
+    origin: Origin
     account: Registry | None = None
-    origin: Origin | None = None
     repositories: int = 0
     failing: int = 0
     moment: datetime = field(default_factory=now)
@@ -55,7 +55,7 @@ class RegistryEntry:
     @property
     def is_sleeping(self) -> bool:
         """Whether it must not be asked yet."""
-        return self.origin is not None and self.origin.is_sleeping(self.moment)
+        return self.origin.is_sleeping(self.moment)
 
     @property
     def overrides_default(self) -> bool:
@@ -71,9 +71,9 @@ class RegistryEntry:
             return Sign("idle", "circle-pause", "not used")
         if self.is_sleeping:
             return Sign("busy", "moon", "sleeping", "It refused for too many requests.")
-        if origin is not None and origin.last_error_code:
+        if origin.last_error_code:
             return Sign("bad", "circle-x", "failing")
-        asked_at = origin.last_poll_at if origin else None
+        asked_at = origin.last_poll_at
         if account is not None and account.test_passed is False and not _is_later(asked_at, account.tested_at):
             return Sign("bad", "circle-x", "test failed")
         if self.failing:
@@ -108,7 +108,8 @@ def entries(accounts: Sequence[Registry], *, with_defaults: bool = True) -> list
             host=host,
             provider=provider or provider_of(host),
             account=account,
-            origin=origins.get(key),
+            # One that was never asked has no row.
+            origin=origins.get(key) or Origin(host=host),
             repositories=counts[key],
             failing=failing[key],
             moment=moment,
