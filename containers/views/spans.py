@@ -43,7 +43,7 @@ class Window:
 
     @classmethod
     def read(cls, query: QueryDict) -> Self:
-        """From ``span`` (one of `SPANS`) and, for a part, ``from`` and ``to`` (Unix seconds); what is odd is ignored."""
+        """From ``span`` (of `SPANS`) and, for a part, ``from`` and ``to`` (Unix seconds); odd ones are ignored."""
         moment = now()
         span = _BY_KEY.get(query.get("span", ""), SPANS[0])
         start, end = _seconds(query.get("from", "")), _seconds(query.get("to", ""))
