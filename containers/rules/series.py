@@ -68,35 +68,33 @@ def totals(usages: Sequence[Usage]) -> list[float | None]:
     return [*sums, len(usages)]
 
 
-class RollUp:
-    """Collects the rows of one span of time; gives their means and peaks."""
+def roll_up(rows: Sequence[Row], columns: Sequence[str]) -> list[float | None]:
+    """One row of `rolled_columns` for some rows of ``columns``: means, then peaks, of what is known."""
+    means: list[float | None] = []
+    peaks: list[float | None] = []
+    for name, column in zip(columns, zip(*rows, strict=True), strict=True):
+        known = [value for value in column if value is not None]
+        means.append(sum(known) / len(known) if known else None)
+        if name in _PEAKS:
+            peaks.append(max(known) if known else None)
+    return means + peaks
 
-    __slots__ = ("_counts", "_peak_places", "_peaks", "_sums")
 
-    def __init__(self, columns: Sequence[str]) -> None:
-        self._sums = [0.0] * len(columns)
-        self._counts = [0] * len(columns)
-        self._peak_places = [columns.index(name) for name in peaks_of(columns)]
-        self._peaks: list[float | None] = [None] * len(self._peak_places)
+def with_peaks(row: Row, columns: Sequence[str]) -> list[float | None]:
+    """A row of ``columns`` as one of `rolled_columns`: a moment is its own peak."""
+    return [*row, *(value for name, value in zip(columns, row, strict=True) if name in _PEAKS)]
 
-    def add(self, row: Row) -> None:
-        """Take in one row: means first, and peaks behind them if it was rolled up before."""
-        for place in range(len(self._sums)):
-            value = row[place]
-            if value is not None:
-                self._sums[place] += value
-                self._counts[place] += 1
-        is_rolled = len(row) > len(self._sums)
-        for number, place in enumerate(self._peak_places):
-            value = row[len(self._sums) + number] if is_rolled else row[place]
-            peak = self._peaks[number]
-            if value is not None and (peak is None or value > peak):
-                self._peaks[number] = value
 
-    def row(self) -> list[float | None]:
-        """Means, then peaks (`rolled_columns`); None where nothing was known."""
-        means = (total / count if count else None for total, count in zip(self._sums, self._counts, strict=True))
-        return [*means, *self._peaks]
+def merge(rows: Sequence[Row], columns: Sequence[str]) -> list[float | None]:
+    """One row of `rolled_columns` for some rows of `rolled_columns`: means of means, peaks of peaks."""
+    merged: list[float | None] = []
+    for place, column in enumerate(zip(*rows, strict=True)):
+        known = [value for value in column if value is not None]
+        if not known:
+            merged.append(None)
+        else:
+            merged.append(sum(known) / len(known) if place < len(columns) else max(known))
+    return merged
 
 
 def step_for(span_s: float, least_s: int) -> int:
@@ -114,25 +112,20 @@ def rolled_series(points: Iterable[Point], columns: Sequence[str], start: float,
     """
     first = int(start // step_s) * step_s
     times = list(range(first, max(first, int(end)) + 1, step_s))
-    spans: list[RollUp | None] = [None] * len(times)
+    spans: list[list[Row]] = [[] for _ in times]
     for moment, row in points:
         place = int((moment - first) // step_s)
-        if row is None or not 0 <= place < len(spans):
-            continue
-        span = spans[place]
-        if span is None:
-            span = spans[place] = RollUp(columns)
-        span.add(row)
+        if row is not None and 0 <= place < len(spans):
+            spans[place].append(with_peaks(row, columns) if len(row) == len(columns) else row)
     names = rolled_columns(columns)
     empty = [None] * len(names)
-    return _series(step_s, times, [span.row() if span else empty for span in spans], names)
+    return _series(step_s, times, [merge(span, columns) if span else empty for span in spans], names)
 
 
 def plain_series(points: Sequence[Point], columns: Sequence[str]) -> Series:
     """A series of the moments as they are, in their order; where some are missing there is a point without figures."""
     distances = [after[0] - before[0] for before, after in itertools.pairwise(points)]
     usual = max(1.0, statistics.median(distances)) if distances else 60.0
-    places = [columns.index(name) for name in peaks_of(columns)]
     names = rolled_columns(columns)
     empty: list[float | None] = [None] * len(names)
     times: list[int] = []
@@ -144,7 +137,7 @@ def plain_series(points: Sequence[Point], columns: Sequence[str]) -> Series:
             times.append(int(times[-1] + usual))
             rows.append(empty)
         times.append(int(moment))
-        rows.append(empty if row is None else [*row, *(row[place] for place in places)])
+        rows.append(empty if row is None else with_peaks(row, columns))
     return _series(round(usual), times, rows, names)
 
 

@@ -15,7 +15,8 @@ from django.db import connection, transaction
 from django.db.utils import IntegrityError
 
 from containers.rules.packing import BYTES_EACH, pack_columns, unpack_row
-from containers.rules.series import CONTAINER_COLUMNS, DEVICE_COLUMNS, RollUp, rolled_columns
+from containers.rules.series import CONTAINER_COLUMNS, DEVICE_COLUMNS, rolled_columns
+from containers.rules.series import roll_up as roll_up_rows
 from containers.statistics import partitions
 
 logger = logging.getLogger(__name__)
@@ -124,19 +125,18 @@ def _roll_up_span(
     with connection.cursor() as cursor:
         cursor.execute(_SAMPLES, [device_id, start, end])
         samples = cursor.fetchall()
-    device = RollUp(DEVICE_COLUMNS)
-    containers: dict[UUID, RollUp] = {}
-    for _moment, host, ids, figures in samples:
-        if len(host) == _DEVICE_BYTES:
-            device.add(unpack_row(bytes(host)))
+    of_device = [unpack_row(bytes(host)) for _moment, host, _ids, _figures in samples if len(host) == _DEVICE_BYTES]
+    of_containers: dict[UUID, list[list[float | None]]] = {}
+    for _moment, _host, ids, figures in samples:
         if len(figures) != len(ids) * _ROW_BYTES:
             continue  # of a version with other columns
         for place, container_id in enumerate(ids):
-            collected = containers.get(container_id)
-            if collected is None:
-                collected = containers[container_id] = RollUp(CONTAINER_COLUMNS)
-            collected.add(unpack_row(bytes(figures[place * _ROW_BYTES : (place + 1) * _ROW_BYTES])))
-    return (device.row() if samples else None), {key: collected.row() for key, collected in containers.items()}
+            row = unpack_row(bytes(figures[place * _ROW_BYTES : (place + 1) * _ROW_BYTES]))
+            of_containers.setdefault(container_id, []).append(row)
+    return (
+        roll_up_rows(of_device, DEVICE_COLUMNS) if of_device else None,
+        {container_id: roll_up_rows(rows, CONTAINER_COLUMNS) for container_id, rows in of_containers.items()},
+    )
 
 
 def _block(rows: Sequence[list[float | None] | None], columns: Sequence[str]) -> bytes:

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from containers.rules.series import (
     MOST_POINTS,
-    RollUp,
+    merge,
     plain_series,
+    roll_up,
     rolled_columns,
     rolled_series,
     step_for,
@@ -23,23 +24,15 @@ def test_rolled_columns_add_a_peak_where_it_matters():
 
 
 def test_roll_up_gives_means_and_peaks_of_what_is_known():
-    span = RollUp(COLUMNS)
-    for row in ([10.0, 1.0], [None, 3.0], [30.0, None]):
-        span.add(row)
-
-    assert span.row() == [20.0, 2.0, 30.0]
+    assert roll_up([[10.0, 1.0], [None, 3.0], [30.0, None]], COLUMNS) == [20.0, 2.0, 30.0]
 
 
-def test_roll_up_of_rolled_rows_keeps_their_peaks():
-    span = RollUp(COLUMNS)
-    for row in ([10.0, 1.0, 99.0], [30.0, 1.0, 40.0]):
-        span.add(row)
-
-    assert span.row() == [20.0, 1.0, 99.0]
+def test_roll_up_of_what_is_unknown_is_not_available():
+    assert roll_up([[None, 1.0]], COLUMNS) == [None, 1.0, None]
 
 
-def test_roll_up_of_nothing_is_not_available():
-    assert RollUp(COLUMNS).row() == [None, None, None]
+def test_merge_of_rolled_rows_keeps_their_peaks():
+    assert merge([[10.0, 1.0, 99.0], [30.0, 1.0, 40.0], [None, None, None]], COLUMNS) == [20.0, 1.0, 99.0]
 
 
 def test_plain_series_keeps_each_moment_and_marks_what_is_missing():
