@@ -1,6 +1,7 @@
 """One HTTP exchange: sent, read within limits, logged, and its failures told as our errors."""
 
 import logging
+import os
 import ssl
 import zlib
 from collections.abc import Mapping
@@ -280,8 +281,8 @@ def _reason(exc: BaseException) -> str:
     """The operating system's words for a failed connection."""
     cause: BaseException | None = exc
     for _ in range(10):
-        if isinstance(cause, OSError) and cause.strerror:
-            text = cause.strerror
+        if isinstance(cause, OSError) and cause.errno:
+            text = os.strerror(cause.errno)
             return clean_text(text[:1].lower() + text[1:], 120)
         following = cause.__cause__ or cause.__context__ if cause else None
         if isinstance(following, BaseExceptionGroup) and following.exceptions:
