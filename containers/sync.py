@@ -25,7 +25,7 @@ from containers.rules.inspection import ContainerFacts, container_facts, is_engi
 from devices.connections import Engine
 from devices.errors import DeviceError, EngineNotFound, NotDocker
 from devices.models import Device, now
-from devices.services import schedule_next_sweep
+from devices.work import SWEEP
 
 # At once on the one SSH connection; the Engine and the pool allow more, others want some too.
 INSPECTIONS_AT_ONCE: Final = 4
@@ -398,7 +398,7 @@ def record_sweep(device: Device, *, started_at: datetime, error: str = "", is_co
         }
     rows = Device.objects.filter(pk=device.pk)
     rows.update(**columns)
-    planned = schedule_next_sweep(device, moment)
+    planned = SWEEP.plan(device, moment)
     rows.exclude(next_sweep_at__gt=started_at, next_sweep_at__lte=moment).update(
         next_sweep_at=planned if is_complete else min(planned, moment + SWEEP_AGAIN_AFTER)
     )

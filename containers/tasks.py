@@ -1,60 +1,40 @@
 """Celery's entries: each takes ids, calls one function, and leaves what happened in rows."""
 
 import logging
-import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from celery import shared_task
 from django.conf import settings
-from django.core.cache import cache
 from django.db import OperationalError
 
 from containers import execution, operations, sync
 from containers.models import Event, Operation
 from containers.push import publish
 from containers.statistics import rollup, sampling
+from containers.updates import cycle
+from devices import work
 from devices.connections import pool
 from devices.models import Device
-from devices.services import connection_target, doubt_silent_devices, schedule_next_sweep
+from devices.services import connection_target, doubt_silent_devices
 from ssm.lib.errors import SsmError
 from ssm.lib.jobs import enqueue
 
 logger = logging.getLogger(__name__)
 
-# A worker that died in a sweep keeps others from it for so long. A longer sweep may meet another one of the same
-# device, which costs requests but does no harm: the rows are written under a lock of the database.
-_SWEEP_LOCK_S: Final = 120
-# A sweep that was handed out but did not end by then is handed out again: its message or its worker was lost.
-_SWEEP_EXPECTED: Final = timedelta(minutes=3)
 _CHUNK: Final = 5000
 
 
-@shared_task(name="containers.dispatch_due_sweeps")
-def dispatch_due_sweeps() -> None:
-    """Hand out the sweeps that are due, each once, whoever else ticks; unreachable devices are swept on return."""
-    moment = datetime.now(UTC)
-    for device in Device.objects.due_for_sweep(moment)[:500]:
-        is_online = device.state == Device.State.ONLINE
-        claimed = Device.objects.filter(pk=device.pk, next_sweep_at=device.next_sweep_at).update(
-            next_sweep_at=moment + _SWEEP_EXPECTED if is_online else schedule_next_sweep(device, moment)
-        )
-        if claimed and is_online:
-            enqueue("containers.sweep_device", str(device.pk))
+@shared_task(name="containers.hand_out_due_work")
+def hand_out_due_work() -> None:
+    """Hand out the sweeps, samples of statistics and update checks that are due."""
+    work.hand_out()
 
 
-@shared_task(name="containers.sweep_device")
+@shared_task(name=work.SWEEP.task)
 def sweep_device(device_id: str) -> None:
     """Sweep one device. One at a time: a request that comes meanwhile leaves it due, and the next tick hands it out."""
-    lock, holder = f"sweep:{device_id}", uuid.uuid4().hex
-    if not cache.add(lock, holder, _SWEEP_LOCK_S):
-        Device.objects.filter(pk=device_id).update(next_sweep_at=datetime.now(UTC))
-        return
-    try:
-        _sweep(device_id)
-    finally:
-        if cache.get(lock) == holder:
-            cache.delete(lock)
+    work.perform(work.SWEEP, device_id, _sweep)
 
 
 def _sweep(device_id: str) -> None:
@@ -117,13 +97,25 @@ def expire_history() -> None:
             model.objects.filter(pk__in=old).delete()
 
 
-@shared_task(name="containers.sample_device")
+@shared_task(name=work.STATISTICS.task)
 def sample_device(device_id: str) -> None:
     """Read and store what one device and its containers use."""
-    sampling.sample(device_id)
+    work.perform(work.STATISTICS, device_id, sampling.sample)
 
 
 @shared_task(name="containers.keep_statistics")
 def keep_statistics() -> None:
     """Make partitions ahead, roll up the days that ended, drop what is too old."""
     rollup.keep(datetime.now(UTC))
+
+
+@shared_task(name=work.UPDATE_CHECK.task)
+def check_device_updates(device_id: str) -> None:
+    """Decide about updates of one device's containers and have registries asked for what is too old."""
+    work.perform(work.UPDATE_CHECK, device_id, cycle.check_device)
+
+
+@shared_task(name="containers.evaluate_updates")
+def evaluate_updates() -> None:
+    """Decide anew about updates where something moved."""
+    cycle.evaluate_moved()

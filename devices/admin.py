@@ -12,7 +12,8 @@ from devices.errors import KeyUnreadable
 from devices.forms import MAX_KEY_BYTES, WriteOnlyTextarea
 from devices.models import Credential, Device, HostKey, now
 from devices.rules.schedules import ScheduleError, check_schedule
-from devices.services import request_attempt_now, schedule_next_sweep
+from devices.services import request_attempt_now
+from devices.work import plan_all
 
 SECRETS: Final = ("private_key", "passphrase", "password")
 
@@ -142,7 +143,7 @@ class DeviceAdmin(admin.ModelAdmin[Device]):
 
     def save_model(self, request: HttpRequest, obj: Device, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         """Save, and let a changed schedule or address count at once."""
-        obj.next_sweep_at = schedule_next_sweep(obj, now())
+        plan_all(obj)
         super().save_model(request, obj, form, change)
         request_attempt_now(obj)
 

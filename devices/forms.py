@@ -12,7 +12,8 @@ from devices.rules.addresses import AddressError, parse_address
 from devices.rules.host_keys import HostKeyError, PinnedKey, parse_host_key
 from devices.rules.schedules import ScheduleError, check_schedule
 from devices.rules.targets import Authentication, ConnectionTarget
-from devices.services import authentication, request_attempt_now, schedule_next_sweep, trust_host_key
+from devices.services import authentication, request_attempt_now, trust_host_key
+from devices.work import plan_all
 from ssm.lib.roles import SomeUser
 
 MAX_GROUPS: Final = 20
@@ -212,7 +213,7 @@ class DeviceForm(forms.ModelForm[Device]):
         with transaction.atomic(durable=True):
             device.credential = data["credential"] if data["login"] == EXISTING else self._store_credential()
             if not is_new:
-                device.next_sweep_at = schedule_next_sweep(device, now())
+                plan_all(device)
             device.save()
             if self.host_key is not None:
                 # Whoever accepts a key for a device knows it by that key from then on.

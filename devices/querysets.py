@@ -1,6 +1,5 @@
 """Doors to device rows: what a user may see, and what is due."""
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from django.db.models import Count, Q, QuerySet
@@ -21,10 +20,6 @@ class DeviceQuerySet(QuerySet["Device"]):
     def watched(self) -> Self:
         """Devices that are to be connected to and followed."""
         return self.filter(watch_enabled=True)
-
-    def due_for_sweep(self, now: datetime) -> Self:
-        """Watched devices whose next sweep is due, the longest waiting first."""
-        return self.watched().filter(Q(next_sweep_at__lte=now) | Q(next_sweep_at=None)).order_by("next_sweep_at")
 
     def with_counts(self) -> Self:
         """Adds ``container_count`` and ``running_count`` of present containers."""

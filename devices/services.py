@@ -10,7 +10,6 @@ from django.db.models import Q
 from devices.errors import DeviceError
 from devices.models import Credential, Device, HostKey, now
 from devices.rules.host_keys import PinnedKey
-from devices.rules.schedules import DEFAULT_SWEEP_SCHEDULE, ScheduleError, next_run
 from devices.rules.targets import Authentication, ConnectionTarget
 from ssm.lib.roles import SomeUser
 
@@ -71,17 +70,6 @@ def replace_host_keys(device: Device, key: PinnedKey, user: SomeUser | None) -> 
     with transaction.atomic(durable=True):
         device.host_keys.exclude(key_type=key.key_type).delete()
         return trust_host_key(device, key, user)
-
-
-def schedule_next_sweep(device: Device, after: datetime) -> datetime:
-    """When the device's schedule fires next after a time, with the device's own stable spread of up to a minute.
-
-    One that cannot be used, however it came into the row, counts as the default: it must not stop the others' sweeps.
-    """
-    try:
-        return next_run(device.sweep_schedule, after, spread_key=device.pk.int)
-    except ScheduleError:
-        return next_run(DEFAULT_SWEEP_SCHEDULE, after, spread_key=device.pk.int)
 
 
 def note_connecting(device: Device) -> bool:

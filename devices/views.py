@@ -22,9 +22,9 @@ from devices.querysets import DeviceQuerySet
 from devices.rules.host_keys import HostKeyError, PinnedKey, parse_host_key
 from devices.rules.targets import ConnectionTarget
 from devices.services import connection_target, replace_host_keys, request_attempt_now
+from devices.work import SWEEP, request_now
 from ssm.lib.access import allowed
 from ssm.lib.htmx import is_partial, render_page
-from ssm.lib.jobs import enqueue
 from ssm.lib.roles import can_administer, can_view
 from ssm.lib.tables import Choice, chips, choice_of, order_by, page_of, sort_of, text_of
 
@@ -163,7 +163,7 @@ def retry(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 def sweep(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Have the device's inventory read in full now."""
     device = find_device(request, pk)
-    enqueue("containers.sweep_device", str(device.pk))
+    request_now(SWEEP, device)
     messages.success(request, f"{device.name} is being swept.")
     return redirect(device)
 

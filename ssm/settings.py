@@ -131,9 +131,10 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 # A few ticks that look for due work, whatever the size of the fleet.
 CELERY_BEAT_SCHEDULE = {
-    "sweep-due-devices": {"task": "containers.dispatch_due_sweeps", "schedule": 10.0, "options": {"expires": 10}},
+    "hand-out-due-work": {"task": "containers.hand_out_due_work", "schedule": 5.0, "options": {"expires": 5}},
     "settle-operations": {"task": "containers.settle_operations", "schedule": 5.0, "options": {"expires": 10}},
     "poll-registries": {"task": "registries.poll_due", "schedule": 5.0, "options": {"expires": 5}},
+    "evaluate-updates": {"task": "containers.evaluate_updates", "schedule": 3.0, "options": {"expires": 3}},
     "expire-knowledge": {"task": "registries.expire_knowledge", "schedule": 3600.0, "options": {"expires": 3600}},
     "expire-history": {"task": "containers.expire_history", "schedule": 3600.0, "options": {"expires": 3600}},
     "keep-statistics": {"task": "containers.keep_statistics", "schedule": 1800.0, "options": {"expires": 1800}},

@@ -18,13 +18,12 @@ from devices.connections import Engine, EngineStream, pool
 from devices.errors import ConnectionLost, DeviceError, NotDocker
 from devices.models import Device
 from devices.services import connection_target, note_connecting, note_online, note_unreachable
+from devices.work import SWEEP, request_now
 from ssm.lib.database import database_work
 from ssm.lib.errors import SsmError
-from ssm.lib.jobs import enqueue
 
 logger = logging.getLogger(__name__)
 
-SWEEP_TASK: Final = "containers.sweep_device"
 # Events of the last moments may still have been under way when the stream broke; doubles are dropped on writing.
 OVERLAP_NS: Final = 5_000_000_000
 # After an error that has no back-off of its own (the database away, a stream of garbage).
@@ -149,7 +148,7 @@ class Follower:
             with database_work():
                 note_online(device, engine=engine_columns(engine, info), channel_kind=engine.channel_kind)
                 publish("device", device.pk, [device.pk])
-                enqueue(SWEEP_TASK, self.device_id)
+                request_now(SWEEP, device)
             logger.info("following %s", device.name, extra={"device": self.device_id})
             self._listen(device, engine, stream)
         except ConnectionLost as exc:

@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from containers.events.coalescing import Coalescer
-from containers.events.follower import SWEEP_TASK, Follower
+from containers.events.follower import Follower
 from containers.events.leases import Leases
 from containers.events.recording import record, record_unseen
 from containers.push import publish
@@ -21,8 +21,8 @@ from devices.connections import Engine, pool
 from devices.errors import DeviceError
 from devices.models import Device
 from devices.services import note_alive, note_disabled
+from devices.work import SWEEP, request_now
 from ssm.lib.database import database_work
-from ssm.lib.jobs import enqueue
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class Listener:
                     logger.warning("events not recorded: %s", exc, extra={"device": device_id})
                     if engine.is_open:
                         record_unseen(device, events)
-                        enqueue(SWEEP_TASK, device_id)
+                        request_now(SWEEP, device)
                     # Else the stream broke with the connection: the events are told again, and a sweep follows.
         except DatabaseError as exc:
             # What could not be written is asked for anew once the stream is taken up from the last stored event.

@@ -9,6 +9,9 @@ from devices.rules.texts import clean_text
 DEFAULT_SWEEP_SCHEDULE = "0 * * * *"
 DEFAULT_STATISTICS_SCHEDULE = "* * * * *"
 DEFAULT_UPDATE_SCHEDULE = "0 */6 * * *"
+# A run that is later than this is left out if the next one is nearer than that.
+LATE = timedelta(minutes=1)
+NEAR = timedelta(minutes=2)
 # That of its column.
 LONGEST_SCHEDULE = 100
 
@@ -44,4 +47,14 @@ def next_run(expression: str, after: datetime, *, spread_key: int, spread_s: int
     ``spread_key`` is any number that stays with the device: with it a thousand hourly devices do not all start
     in the same second. Raises ScheduleError.
     """
-    return check_schedule(expression, after)[0] + timedelta(seconds=spread_key % spread_s)
+    spread = timedelta(seconds=spread_key % spread_s)
+    return check_schedule(expression, after - spread)[0] + spread
+
+
+def is_left_out(due_at: datetime | None, moment: datetime, planned: datetime) -> bool:
+    """Whether a run that should have been at ``due_at`` is too late at ``moment``, as the next one is near.
+
+    So that what is due each minute is not done twice in a row for a host that was away, while a check that is due
+    every six hours is made up for.
+    """
+    return due_at is not None and moment - due_at > LATE and planned - moment < NEAR

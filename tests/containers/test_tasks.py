@@ -10,9 +10,10 @@ from containers import tasks
 from containers.models import Event, Operation
 from devices.models import Device
 from devices.services import doubt_silent_devices, note_online, request_attempt_now
+from ssm.lib.locks import lock
 from tests.containers.stage import MakeStage
 from tests.factories import ContainerFactory, DeviceFactory, EventFactory, OperationFactory
-from tests.queued import Queued, run_queued, take_queued
+from tests.queued import run_queued, take_queued
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,54 +42,16 @@ def stored(device: Device) -> Device:
 # ---- sweeps
 
 
-@pytest.mark.parametrize(
-    ("columns", "is_handed_out"),
-    [
-        ({"next_sweep_at": timedelta(seconds=-1)}, True),
-        ({"next_sweep_at": None}, True),
-        ({"next_sweep_at": timedelta(minutes=5)}, False),
-        ({"next_sweep_at": timedelta(seconds=-1), "state": "unreachable"}, False),
-        ({"next_sweep_at": timedelta(seconds=-1), "watch_enabled": False}, False),
-    ],
-    ids=["due", "never", "later", "unreachable", "not watched"],
-)
-def test_dispatch_due_sweeps_hands_out_what_is_due_once(columns: dict[str, Any], is_handed_out: bool) -> None:
-    device = DeviceFactory(online=True, **reckoned(columns))
-
-    tasks.dispatch_due_sweeps()
-    tasks.dispatch_due_sweeps()
-
-    assert take_queued() == ([Queued("containers.sweep_device", (str(device.pk),))] if is_handed_out else [])
-
-
-def test_dispatch_due_sweeps_message_lost_is_handed_out_again_after_minutes() -> None:
-    device = DeviceFactory(online=True, next_sweep_at=from_now(seconds=-1))
-
-    tasks.dispatch_due_sweeps()
-
-    take_queued()
-    planned = stored(device).next_sweep_at
-    assert planned is not None
-    assert timedelta(minutes=1) < planned - datetime.now(UTC) < timedelta(minutes=5)
-
-
-def test_dispatch_due_sweeps_bad_schedule_does_not_stop_the_others() -> None:
-    DeviceFactory(state="unreachable", next_sweep_at=from_now(hours=-1), sweep_schedule="nonsense")
-    fine = DeviceFactory(online=True, next_sweep_at=from_now(seconds=-1))
-
-    tasks.dispatch_due_sweeps()
-
-    assert take_queued() == [Queued("containers.sweep_device", (str(fine.pk),))]
-
-
 def test_sweep_device_while_another_one_is_at_it_stays_due() -> None:
     device = DeviceFactory(online=True, next_sweep_at=from_now(hours=1))
-    cache.set(f"sweep:{device.pk}", "another", 60)
 
-    tasks.sweep_device(str(device.pk))
+    with lock(f"work:sweep:{device.pk}", 30):
+        tasks.sweep_device(str(device.pk))
 
-    assert stored(device).next_sweep_at <= datetime.now(UTC)  # type: ignore[operator]
-    assert cache.get(f"sweep:{device.pk}") == "another"
+    swept = stored(device)
+    assert swept.next_sweep_at is not None
+    assert swept.next_sweep_at <= datetime.now(UTC)
+    assert swept.last_sweep_at == device.last_sweep_at
 
 
 def test_sweep_device_real_host_is_swept_and_planned_anew(make_stage: MakeStage) -> None:
@@ -96,13 +59,14 @@ def test_sweep_device_real_host_is_swept_and_planned_anew(make_stage: MakeStage)
     note_online(stage.device, engine={}, channel_kind="streamlocal")
     assert stored(stage.device).next_sweep_at <= datetime.now(UTC)  # type: ignore[operator]
 
-    tasks.dispatch_due_sweeps()
+    Device.objects.filter(pk=stage.device.pk).update(statistics_enabled=False, next_update_check_at=from_now(hours=1))
+    tasks.hand_out_due_work()
     names = run_queued()
 
     device = stored(stage.device)
     assert names == ["containers.sweep_device"]
     assert device.containers.count() == len(stage.host.containers())
-    assert (device.last_sweep_error, cache.get(f"sweep:{device.pk}")) == ("", None)
+    assert device.last_sweep_error == ""
     assert device.last_sweep_at is not None
     assert device.next_sweep_at is not None
     assert device.next_sweep_at > datetime.now(UTC)

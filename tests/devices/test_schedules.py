@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from devices.models import Device
 from devices.rules.schedules import ScheduleError, check_schedule, next_run
-from devices.services import schedule_next_sweep
+from devices.work import SWEEP
 
 START = datetime(2026, 2, 27, 10, 30, 15, tzinfo=UTC)
 
@@ -92,9 +92,9 @@ def test_next_run_after_its_own_run_is_the_following_one() -> None:
 
 
 @pytest.mark.parametrize("expression", ["nonsense", "", "0 0 31 2 *"])
-def test_schedule_next_sweep_unusable_expression_counts_as_hourly(expression: str) -> None:
+def test_plan_unusable_expression_counts_as_hourly(expression: str) -> None:
     device = Device(name="x", sweep_schedule=expression)
 
-    due = schedule_next_sweep(device, START)
+    due = SWEEP.plan(device, START)
 
     assert timedelta(0) < due - START <= timedelta(hours=1, minutes=1)

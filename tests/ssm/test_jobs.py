@@ -1,7 +1,6 @@
 """Handing work to Celery: only after the commit, only by names that exist, and never at the cost of the caller."""
 
 import ast
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from kombu import Connection
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from containers import operations
-from containers.events import follower
+from devices import work
 from ssm.lib.jobs import enqueue
 from tests.queued import take_queued
 
@@ -54,10 +53,8 @@ def queue() -> Iterator[Callable[[], list[str]]]:
 
 def test_enqueue_every_name_used_anywhere_is_a_registered_task() -> None:
     current_app.loader.import_default_modules()
-    used = called_names() | {operations.RUN_TASK, follower.SWEEP_TASK}
+    used = called_names() | {operations.RUN_TASK} | {kind.task for kind in work.KINDS}
     used |= {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
-    # Modules that take the name from another one.
-    used = {name for name in used if not re.fullmatch(r"\?listener\.py:SWEEP_TASK", name)}
 
     assert len(used) >= 5
     assert used <= set(current_app.tasks)
