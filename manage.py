@@ -9,7 +9,7 @@ def main() -> int:
     """Run one command; an error of ours is one line on standard error and exit code 2."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ssm.settings")
     from ssm.lib.errors import SsmError
-    from ssm.services.environment import load_environment, prepare_environment
+    from ssm.services.environment import invent_environment, load_environment, prepare_environment
     from ssm.services.layout import find_layout
     from ssm.services.locks import hold_lock
 
@@ -21,6 +21,11 @@ def main() -> int:
             prepare_environment(layout)
         else:
             load_environment(find_layout(with_account=False))
+            if sys.argv[1:2] == ["explain_update"] and {"--cases", "--current"} & {
+                argument.partition("=")[0] for argument in sys.argv
+            }:
+                # It answers from what it is given: a checkout that was never started will do.
+                invent_environment()
 
         from django.core.management import execute_from_command_line
 

@@ -67,6 +67,8 @@ class Known:
     message: str = ""
     was_found: bool = False
     is_truncated: bool = False
+    # What was chosen once counts for all containers with the same tag and rules.
+    choices: dict[tuple[str, Rules], tuple[Choice, list[Step]]] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +278,12 @@ class _Case:
         if not self.needs_tag_list:
             self.trace.note("word", f"“{self.tag}” is a word: no tag is newer than it; its digest tells.")
             return
-        choice = choose_tag(self.tag, tags, self._rules(), self.trace)
+        key = (self.tag, self._rules())
+        if key not in known.choices:
+            steps = Trace()
+            known.choices[key] = choose_tag(self.tag, tags, key[1], steps), steps.steps
+        choice, taken = known.choices[key]
+        self.trace.steps += taken
         for offered in (choice.update, choice.in_major, choice.in_minor):
             if offered:
                 self.candidates.add(offered)

@@ -71,6 +71,19 @@ def load_environment(layout: Layout, environment: MutableMapping[str, str] = os.
     _export(read_environment_file(layout.environment_file), environment)
 
 
+def invent_environment(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Fill in what is still unset with values that lead nowhere, for commands that reach no service and keep nothing."""
+    invented = {
+        "SSM_SECRET_KEY": secrets.token_urlsafe(50),
+        "SSM_FIELD_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "DATABASE_URL": "postgres://ssm@127.0.0.1:9/none",
+        "REDIS_URL": "redis://127.0.0.1:9/0",
+    }
+    for name, value in invented.items():
+        if not is_given(name, environment):
+            environment[name] = value
+
+
 def load_user_environment(layout: Layout, environment: MutableMapping[str, str]) -> None:
     """Fill in unset variables from `.env` in the checkout."""
     for name, value in read_environment_file(layout.project / ".env").items():
