@@ -214,11 +214,15 @@ class RepositoryKnowledge(models.Model):
         return reverse("registries:repository", args=[self.pk])
 
     @property
+    def short_path(self) -> str:
+        """The path as Docker's users know it."""
+        is_official = self.host == "docker.io" and self.path.count("/") == 1
+        return self.path.removeprefix("library/") if is_official else self.path
+
+    @property
     def name(self) -> str:
         """Host and path as in image references, in the short form that Docker's users know."""
-        if self.host != "docker.io":
-            return f"{self.host}/{self.path}"
-        return self.path.removeprefix("library/") if self.path.count("/") == 1 else self.path
+        return self.short_path if self.host == "docker.io" else f"{self.host}/{self.path}"
 
     @property
     def is_being_looked_up(self) -> bool:

@@ -5,6 +5,7 @@ from registries.services.accounts import (
     access_for,
     access_of,
     account_changed,
+    known_repository,
     pull_credentials_for,
     retry_failed,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "check_now",
     "entries",
     "knowledge",
+    "known_repository",
     "pull_credentials_for",
     "retry_failed",
     "want",

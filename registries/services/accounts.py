@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from django.db.models import F
+
 from registries.client import RegistryClient
 from registries.models import Origin, Registry, RepositoryKnowledge, TagKnowledge, now
 from registries.providers import (
@@ -85,6 +87,14 @@ def account_changed(registry: Registry, *, host_before: str = "") -> None:
     Origin.objects.filter(account=registry.pk).exclude(host=registry.host).delete()
     for host in {registry.host, host_before} - {""}:
         retry_failed(RepositoryKnowledge.objects.below(host, registry.path_prefix if host == registry.host else ""))
+
+
+def known_repository(registry: Registry) -> str:
+    """A repository that containers use and the account should be able to read; empty without any. Two queries."""
+    accounts = Accounts(Registry.objects.enabled().filter(host=registry.host).defer("secrets", "client_key"))
+    longer = accounts.longer_prefixes(registry.host, registry.path_prefix)
+    found = RepositoryKnowledge.objects.below(registry.host, registry.path_prefix, longer)
+    return found.order_by(F("looked_up_at").desc(nulls_last=True)).values_list("path", flat=True).first() or ""
 
 
 def retry_failed(repositories: RepositoryQuerySet) -> int:

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 
 from registries.forms import RegistryTestForm, provider_or_none
 from registries.models import Registry
-from registries.services import access_of
+from registries.services import access_of, known_repository
 from registries.services.testing import Test, Verdict, note_verdict
 from registries.views.accounts import find_registry
 from ssm.lib.errors import SsmError
@@ -47,7 +47,7 @@ def _prepare(request: HttpRequest) -> tuple[Test, Registry | None] | HttpRespons
         raise Http404
     if registry is not None and not is_form:
         try:
-            return Test(access_of(registry), repository), registry
+            return Test(access_of(registry), repository or known_repository(registry)), registry
         except SsmError as exc:
             return render(request, "registries/partials/test_errors.html", {"problem": exc}, status=422)
     form = RegistryTestForm(request.POST, instance=registry, provider=provider)

@@ -193,7 +193,7 @@ def test_what_is_wanted_during_a_poll_is_not_forgotten(plain_registry: RunningRe
     want_now(wanted(plain_registry.host, "poll/late", ["1.0"]))
 
     class Late(RegistryClient):
-        async def head(self, *arguments):  # type: ignore[no-untyped-def]
+        async def head(self, *arguments):
             thread = threading.Thread(target=self._want)
             thread.start()
             thread.join(10)
@@ -332,7 +332,7 @@ def test_poll_of_the_hub_stores_its_quota_for_the_account_that_it_counts_for(stu
 
 def test_knowledge_takes_two_queries_however_much_is_known(
     plain_registry: RunningRegistry, push_image: PushImage, django_assert_num_queries
-) -> None:  # type: ignore[no-untyped-def]
+) -> None:
     account_of(plain_registry)
     pairs = [(plain_registry.host, f"poll/read-{number}") for number in range(30)]
     for host, path in pairs:
