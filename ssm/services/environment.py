@@ -72,7 +72,7 @@ def load_environment(layout: Layout, environment: MutableMapping[str, str] = os.
 
 
 def invent_environment(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Fill in what is still unset with values that lead nowhere, for commands that reach no service and keep nothing."""
+    """Fill in what is still unset with values that lead nowhere: for commands that reach no service."""
     invented = {
         "SSM_SECRET_KEY": secrets.token_urlsafe(50),
         "SSM_FIELD_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
