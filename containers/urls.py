@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from containers.views import bulk, fleet, logs, operations, pages, statistics
+from containers.views import bulk, fleet, inside, logs, operations, pages, statistics, settings
 
 container_urlpatterns = [
     path("", fleet.fleet, name="list"),
@@ -10,6 +10,9 @@ container_urlpatterns = [
     path("<uuid:pk>/", pages.overview, name="detail"),
     path("<uuid:pk>/logs/", logs.logs, name="logs"),
     path("<uuid:pk>/logs/download/", logs.log_download, name="log_download"),
+    path("<uuid:pk>/processes/", inside.processes, name="processes"),
+    path("<uuid:pk>/changes/", inside.changes, name="changes"),
+    path("<uuid:pk>/settings/", settings.settings, name="settings"),
     path("<uuid:pk>/statistics/", statistics.container_page, name="statistics"),
     path("<uuid:pk>/statistics/data/", statistics.container_data, name="statistics_data"),
     path("<uuid:pk>/inspect/", pages.inspect, name="inspect"),

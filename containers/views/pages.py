@@ -8,6 +8,8 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from containers.models import Container, Event
+from containers.rules.commands import compose_file, docker_run
+from containers.rules.recipe import recipe
 from ssm.lib.access import allowed
 from ssm.lib.htmx import render_page
 from ssm.lib.roles import can_view
@@ -43,10 +45,27 @@ def overview(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 @require_GET
 @allowed(can_view)
 def inspect(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """The Engine's answer, with secrets masked: as a tree, or as text with ``?view=raw``."""
-    container = find_container(request, pk, unread=("environment",))
-    context = {"container": container, "tab": "inspect", "raw": request.GET.get("view") == "raw"}
+    """The Engine's answer, with secrets masked: as a tree, or with ``?view=`` as raw text, `docker run` or compose."""
+    view = request.GET.get("view", "")
+    sees_values = request.user.has_perm(SEE_VALUES)
+    made = view in ("run", "compose")
+    container = find_container(request, pk, unread=() if made and sees_values else ("environment",))
+    text = ""
+    if made and container.inspect:
+        text = _as_command(container, view, sees_values=sees_values)
+    context = {"container": container, "tab": "inspect", "view": view, "text": text, "sees_values": sees_values}
     return render(request, "containers/inspect.html", context)
+
+
+def _as_command(container: Container, view: str, *, sees_values: bool) -> str:
+    """What makes the container again; values of variables only for eyes that may see them."""
+    if sees_values:
+        variables = container.variables
+    else:
+        masked = container.inspect.get("Config", {}).get("Env") or []
+        variables = [(name, value) for name, _equals, value in (str(entry).partition("=") for entry in masked)]
+    found = recipe(container.inspect, variables)
+    return docker_run(found) if view == "run" else compose_file(found, container.compose_service)
 
 
 @require_GET
