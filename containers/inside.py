@@ -13,7 +13,13 @@ from devices.services import connection_target
 
 PATIENCE_S: Final = 15.0
 MOST_PROCESSES: Final = 2000
-MOST_CHANGES: Final = 5000
+MOST_PS: Final = "-eo pid,ppid,user,pcpu,rss,etime,args"
+# Podman has no ps of the host at hand: it names its own columns, and answers nothing at all to an option.
+_PODMAN_PS: Final = "pid,ppid,user,pcpu,etime,args"
+_CHANGES: Final = 5000
+_PS: Final = "-eo pid,ppid,user,pcpu,rss,etime,args"
+# Podman has no ps of the host at hand: it names its own columns, and answers nothing at all to an option.
+_PODMAN_PS: Final = "pid,ppid,user,pcpu,etime,args"
 _CHANGES: Final = {0: "changed", 1: "added", 2: "deleted"}
 
 
@@ -52,7 +58,8 @@ def processes(container: Container, *, masks: bool) -> Processes:
 
     ``masks`` hides what looks like secrets in command lines, for eyes that may not see them.
     """
-    answer = _ask(container, "top", {"ps_args": "-eo pid,ppid,user,pcpu,rss,etime,args"})
+    is_podman = "podman" in container.device.engine_product.lower()
+    answer = _ask(container, "top", {"ps_args": _PODMAN_PS if is_podman else _PS})
     titles = tuple(clean_text(str(title), 40) for title in _list(answer.get("Titles"))[:20])
     shown = mask_text if masks else clean_text
     found = _list(answer.get("Processes"))
