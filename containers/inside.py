@@ -8,15 +8,12 @@ from typing import Any, Final
 
 from containers.models import Container
 from containers.rules.masking import clean_text, mask_text
-from devices.connections import pool
+from devices.connections import Engine, pool
 from devices.services import connection_target
 
 PATIENCE_S: Final = 15.0
 MOST_PROCESSES: Final = 2000
-MOST_PS: Final = "-eo pid,ppid,user,pcpu,rss,etime,args"
-# Podman has no ps of the host at hand: it names its own columns, and answers nothing at all to an option.
-_PODMAN_PS: Final = "pid,ppid,user,pcpu,etime,args"
-_CHANGES: Final = 5000
+MOST_CHANGES: Final = 5000
 _PS: Final = "-eo pid,ppid,user,pcpu,rss,etime,args"
 # Podman has no ps of the host at hand: it names its own columns, and answers nothing at all to an option.
 _PODMAN_PS: Final = "pid,ppid,user,pcpu,etime,args"
@@ -58,8 +55,9 @@ def processes(container: Container, *, masks: bool) -> Processes:
 
     ``masks`` hides what looks like secrets in command lines, for eyes that may not see them.
     """
-    is_podman = "podman" in container.device.engine_product.lower()
-    answer = _ask(container, "top", {"ps_args": _PODMAN_PS if is_podman else _PS})
+    engine = pool.engine(connection_target(container.device))
+    arguments = _PODMAN_PS if "podman" in engine.product.lower() else _PS
+    answer = _ask(engine, container, "top", {"ps_args": arguments})
     titles = tuple(clean_text(str(title), 40) for title in _list(answer.get("Titles"))[:20])
     shown = mask_text if masks else clean_text
     found = _list(answer.get("Processes"))
@@ -69,7 +67,8 @@ def processes(container: Container, *, masks: bool) -> Processes:
 
 def file_changes(container: Container) -> FileChanges:
     """What differs from the image (Docker Engine API, ContainerChanges). Raises DeviceError."""
-    found = [entry for entry in _list(_ask(container, "changes", None)) if isinstance(entry, dict)]
+    engine = pool.engine(connection_target(container.device))
+    found = [entry for entry in _list(_ask(engine, container, "changes", None)) if isinstance(entry, dict)]
     changes = tuple(
         FileChange(_CHANGES.get(entry.get("Kind", 0), "changed"), clean_text(str(entry.get("Path", "")), 4000))
         for entry in found[:MOST_CHANGES]
@@ -77,8 +76,7 @@ def file_changes(container: Container) -> FileChanges:
     return FileChanges(changes, total=len(found))
 
 
-def _ask(container: Container, what: str, params: dict[str, str] | None) -> Any:
-    engine = pool.engine(connection_target(container.device))
+def _ask(engine: Engine, container: Container, what: str, params: dict[str, str] | None) -> Any:
     answer = engine.get_json(f"/containers/{container.engine_id}/{what}", params, timeout_s=PATIENCE_S)
     return answer if answer is not None else {}
 

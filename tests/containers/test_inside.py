@@ -46,7 +46,13 @@ def test_file_changes_name_what_was_written(stage: Stage) -> None:
     engine_id = stage.host.run(unique("diff"), CLOCK, start=False)
     stage.sweep()
 
-    assert inside.file_changes(stage.row(engine_id)).total >= 0
+    stage.host.api("POST", f"/containers/{engine_id}/start")
+    found = inside.file_changes(stage.row(engine_id))
+
+    assert all(
+        change.what in ("added", "changed", "deleted") and change.path.startswith("/") for change in found.changes
+    )
+    assert found.total == len(found.changes)
 
 
 def test_rename_and_limits_are_changed_on_the_host(stage: Stage) -> None:
