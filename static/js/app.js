@@ -4,7 +4,6 @@ import "./menus.js";
 import "./times.js";
 import "./copy.js";
 import "./toast.js";
-import "./confirm.js";
 import "./dialog.js";
 import "./selection.js";
 import "./filters.js";
