@@ -370,7 +370,7 @@ class RegistryForm(forms.ModelForm[Registry]):
     def store(self) -> Registry:
         """Write the account, and let it count at once for what failed before."""
         self._fill()
-        with transaction.atomic(durable=True):
+        with transaction.atomic():
             self.instance.tested_at = self.instance.test_passed = None
             self.instance.test_message = self.instance.test_fix = ""
             self.instance.save()

@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 from django.db import connections
 
-from registries.client import RegistryClient
+from registries.client import Limits, RegistryClient
 from registries.models import Origin, RepositoryKnowledge, TagKnowledge, now
 from registries.polling import expire, poll_due
 from registries.services import knowledge, want
+from tests.factories import RegistryFactory
 from tests.registries.asking import account_of, clients_of, row_of, tag_of, want_now, wanted
 from tests.registries.servers.distribution import RunningRegistry
 from tests.registries.servers.fixtures import PushImage
@@ -18,7 +19,7 @@ from tests.registries.servers.providers import install_hub
 from tests.registries.servers.serving import Asked, Reply
 from tests.registries.servers.stub import Stub
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 class Counting(RegistryClient):
@@ -161,6 +162,7 @@ def test_poll_of_a_digest_that_hosts_run_fetches_no_manifest(
     assert (tag.digest, tag.details_digest) == (built.digest, "")
 
 
+@pytest.mark.django_db(transaction=True)
 def test_polls_of_several_workers_never_look_one_repository_up_twice(
     plain_registry: RunningRegistry, push_image: PushImage
 ) -> None:
@@ -187,6 +189,7 @@ def test_polls_of_several_workers_never_look_one_repository_up_twice(
     assert Origin.objects.get().claimed_until is None
 
 
+@pytest.mark.django_db(transaction=True)
 def test_what_is_wanted_during_a_poll_is_not_forgotten(plain_registry: RunningRegistry, push_image: PushImage) -> None:
     account_of(plain_registry)
     push_image(plain_registry, "poll/late", ["1.0", "2.0"])
@@ -266,7 +269,7 @@ def test_poll_of_a_dead_registry_tries_a_few_and_leaves_all_due_for_later(stub: 
         want_now(wanted("127.0.0.1:9", f"dead/app-{number}", ["1.0"]))
     account_of_dead_registry()
 
-    poll_due()
+    poll_due(lambda: RegistryClient(limits=Limits(first_backoff_s=0.01)))
 
     rows = list(RepositoryKnowledge.objects.all())
     assert {row.last_error_code for row in rows} == {"unreachable"}
@@ -277,8 +280,6 @@ def test_poll_of_a_dead_registry_tries_a_few_and_leaves_all_due_for_later(stub: 
 
 
 def account_of_dead_registry() -> None:
-    from tests.factories import RegistryFactory
-
     RegistryFactory(host="127.0.0.1:9", base_url="http://127.0.0.1:9", allow_http=True)
 
 
