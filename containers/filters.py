@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Self
 
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 from django.http import QueryDict
 
 from containers.models import Operation
@@ -39,7 +39,10 @@ _SORTS: Final[dict[str, tuple[str, ...]]] = {
     "device": ("device__name", "name"),
     "project": ("compose_project", "name", "device__name"),
     "since": ("-started_at", "name", "device__name"),
+    "cpu": ("name", "device__name"),
+    "memory": ("name", "device__name"),
 }
+_RANKS: Final = {"cpu": F("usage__cpu_percent"), "memory": F("usage__memory_bytes")}
 
 
 def id_of(query: QueryDict, name: str) -> str:
@@ -109,7 +112,7 @@ class FleetFilter:
     def order(self, containers: ContainerQuerySet) -> ContainerQuerySet:
         """Sorted, groups first; the id last, so that equal rows never swap pages."""
         first = {"device": ["device__name", "device"], "project": ["compose_project"]}.get(self.by, [])
-        return containers.order_by(*first, *order_by(self.sort, _SORTS), "pk")
+        return containers.order_by(*first, *order_by(self.sort, _SORTS, _RANKS), "pk")
 
     def chips(self, query: QueryDict, device_name: str) -> list[Chip]:
         """The active filters, each removable."""

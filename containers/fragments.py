@@ -6,10 +6,12 @@ viewer; who may receive one is the consumer's business.
 
 import asyncio
 import re
+import uuid
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -19,6 +21,7 @@ from django.template.loader import render_to_string
 from containers.batches import find_batch
 from containers.counts import fleet_counts, navigation_counts
 from containers.models import Container, Operation
+from containers.templatetags.usage import CONTAINER_PARTS, DEVICE_PARTS, container_bar_cell, container_cell, device_cell
 from devices.models import Device
 from ssm.lib.database import database_work
 from ssm.lib.roles import SomeUser
@@ -38,8 +41,18 @@ _COUNTS: Final[dict[str, tuple[str, Callable[[SomeUser], Any]]]] = {
     "home-counts": ("home/partials/counts.html", fleet_counts),
     "navigation-counts": ("partials/navigation_counts.html", navigation_counts),
 }
+# What changes with each reading of a device, and with nothing else: rendered for all that a page shows in one go.
+_USAGE_PARTS: Final = {
+    "container": frozenset(CONTAINER_PARTS),
+    "device": frozenset({*DEVICE_PARTS, "sampled", "usage"}),
+}
+_USAGE_TEMPLATES: Final = {
+    "sampled": "statistics/partials/sampled.html",
+    "usage": "statistics/partials/host.html",
+}
 # Rendered parts that are kept for other viewers of the same change.
 _KEPT: Final = 2000
+_KEPT_CELLS: Final = 20_000
 _executor = ThreadPoolExecutor(4, thread_name_prefix="fragment")
 
 
@@ -51,15 +64,26 @@ class Element:
     kind: str
     object_id: str
 
+    @property
+    def part(self) -> str:
+        """Which part of its object."""
+        return self.name.rpartition("-")[2]
+
+    @property
+    def is_usage(self) -> bool:
+        """Whether it shows what is used, which changes with readings: see `Fragments.usage`."""
+        return self.part in _USAGE_PARTS.get(self.kind, ())
+
 
 def parse_element(name: str) -> Element | None:
     """What an element's id stands for; None for one that is not pushed."""
     if name in _COUNTS:
         return Element(name, "counts", "")
     match = _ELEMENT.fullmatch(name)
-    if match is None or (match["kind"], match["part"]) not in _TEMPLATES:
+    if match is None:
         return None
-    return Element(name, match["kind"], match["id"])
+    element = Element(name, match["kind"], match["id"])
+    return element if element.is_usage or (element.kind, element.part) in _TEMPLATES else None
 
 
 class Fragments:
@@ -68,6 +92,7 @@ class Fragments:
     def __init__(self) -> None:
         self._rendered: OrderedDict[str, tuple[int, asyncio.Future[str]]] = OrderedDict()
         self._arrived: OrderedDict[str, int] = OrderedDict()
+        self._cells: OrderedDict[tuple[str, bool], tuple[int, asyncio.Future[dict[str, str]]]] = OrderedDict()
         self._count = 0
 
     def arrival(self, stamp: str) -> int:
@@ -98,8 +123,30 @@ class Fragments:
                 self._rendered.popitem(last=False)
         return await asyncio.shield(known[1])
 
+    async def usage(self, elements: Sequence[Element], number: int, *, with_bars: bool = False) -> str:
+        """What is used, of all these elements (`Element.is_usage`), at the reading of that number or later.
 
-def _has_failed(future: "asyncio.Future[str]") -> bool:
+        Those that nobody asked for yet are rendered together; ``with_bars`` as the page does that ranks containers.
+        """
+        missing = []
+        for element in elements:
+            known = self._cells.get((element.name, with_bars))
+            if known is None or known[0] < number or _has_failed(known[1]):
+                missing.append(element)
+        if missing:
+            future = asyncio.get_running_loop().run_in_executor(
+                _executor, partial(render_usage, missing, with_bars=with_bars)
+            )
+            for element in missing:
+                self._cells[element.name, with_bars] = (number, future)
+                self._cells.move_to_end((element.name, with_bars))
+            while len(self._cells) > _KEPT_CELLS:
+                self._cells.popitem(last=False)
+        asked = [(element.name, self._cells[element.name, with_bars][1]) for element in elements]
+        return "".join([(await asyncio.shield(future)).get(name, "") for name, future in asked])
+
+
+def _has_failed(future: "asyncio.Future[Any]") -> bool:
     return future.done() and (future.cancelled() or future.exception() is not None)
 
 
@@ -120,15 +167,38 @@ def render_element(element: Element, user: SomeUser) -> str:
         found = _load(element)
         if found is None:
             return ""
-        part = element.name.rpartition("-")[2]
-        return render_to_string(_TEMPLATES[element.kind, part], {element.kind: found})
+        return render_to_string(_TEMPLATES[element.kind, element.part], {element.kind: found})
+
+
+def render_usage(elements: Sequence[Element], *, with_bars: bool) -> dict[str, str]:
+    """The HTML of these elements by name; those whose object is gone are left out. Two queries."""
+    with database_work():
+        containers = Container.objects.with_usage().in_bulk(_object_ids(elements, "container"))
+        devices = Device.objects.select_related("usage").in_bulk(_object_ids(elements, "device"))
+        rendered: dict[str, str] = {}
+        for element in elements:
+            found: Any = (containers if element.kind == "container" else devices).get(uuid.UUID(element.object_id))
+            if found is None:
+                continue
+            if element.part in _USAGE_TEMPLATES:
+                rendered[element.name] = render_to_string(_USAGE_TEMPLATES[element.part], {"device": found})
+            elif element.kind == "device":
+                rendered[element.name] = device_cell(found, element.part)
+            else:
+                cell = container_bar_cell if with_bars else container_cell
+                rendered[element.name] = cell(found, element.part)
+        return rendered
+
+
+def _object_ids(elements: Sequence[Element], kind: str) -> set[str]:
+    return {element.object_id for element in elements if element.kind == kind}
 
 
 def _load(element: Element) -> Model | None:
     if element.kind == "container":
         return Container.objects.for_page().filter(pk=element.object_id).first()
     if element.kind == "device":
-        return Device.objects.with_counts().select_related("credential").filter(pk=element.object_id).first()
+        return Device.objects.with_counts().select_related("credential", "usage").filter(pk=element.object_id).first()
     if element.kind == "batch":
         return find_batch(element.object_id)
     return Operation.objects.select_related("device", "container").filter(pk=element.object_id).first()

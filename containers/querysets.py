@@ -38,7 +38,7 @@ class ContainerQuerySet(QuerySet["Container"]):
         return self.filter(removed_at=None)
 
     def for_page(self) -> Self:
-        """With all that the partials show, in two queries: the device, and the operation under way.
+        """With all that the partials show, in two queries: the device, what it uses, and the operation under way.
 
         The inspect answer, which may be large, stays in the database.
         """
@@ -46,7 +46,7 @@ class ContainerQuerySet(QuerySet["Container"]):
         related: Any = self.model._meta.get_field("operations").related_model
         operations: OperationQuerySet = related.objects.all()
         return (
-            self.select_related("device", "update")
+            self.select_related("device", "update", "usage")
             .defer("inspect", "environment", "update__trace", "update__lookups", "update__good")
             .prefetch_related(
                 Prefetch(
@@ -55,6 +55,12 @@ class ContainerQuerySet(QuerySet["Container"]):
                     to_attr="active_operations",
                 )
             )
+        )
+
+    def with_usage(self) -> Self:
+        """With what they use now and their device, and without what is large."""
+        return self.select_related("device", "usage").defer(
+            "inspect", "environment", "labels", "ports", "mounts", "networks"
         )
 
     def needing_action(self) -> Self:

@@ -2,12 +2,18 @@
 
 from typing import TYPE_CHECKING, Self
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, FloatField, Q, QuerySet
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Cast, NullIf
 
 from ssm.lib.roles import SomeUser, can_administer, can_view
 
 if TYPE_CHECKING:
     from devices.models import Credential, Device  # noqa: F401 - in the quoted bases below
+
+
+def _share(part: str, whole: str) -> Combinable:
+    return Cast(F(part), FloatField()) / NullIf(Cast(F(whole), FloatField()), 0.0)
 
 
 class DeviceQuerySet(QuerySet["Device"]):
@@ -21,12 +27,25 @@ class DeviceQuerySet(QuerySet["Device"]):
         """Devices that are to be connected to and followed."""
         return self.filter(watch_enabled=True)
 
+    def fingerprint(self, *columns: str) -> str:
+        """A digest of these columns of all rows, made in the database: the same as long as none of them changes."""
+        row = Func(Value("|"), *(F(column) for column in columns), function="CONCAT_WS", output_field=TextField())
+        digest = MD5(StringAgg(row, delimiter=",", ordering="pk"))
+        return str(self.order_by().aggregate(digest=digest)["digest"])
+
     def with_counts(self) -> Self:
         """Adds ``container_count`` and ``running_count`` of present containers."""
         present = Q(containers__removed_at=None)
         return self.annotate(
             container_count=Count("containers", filter=present),
             running_count=Count("containers", filter=present & Q(containers__state="running")),
+        )
+
+    def with_usage(self) -> Self:
+        """Selects what each host uses now; adds ``memory_share`` and ``disk_share``: parts of 1, None if unknown."""
+        return self.select_related("usage").annotate(
+            memory_share=_share("usage__memory_used_bytes", "usage__memory_total_bytes"),
+            disk_share=_share("usage__disk_used_bytes", "usage__disk_total_bytes"),
         )
 
 

@@ -7,7 +7,7 @@ from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
-from django.db.models import Q
+from django.db.models import F, Q
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -34,17 +34,20 @@ _SORTS: Final[dict[str, tuple[str, ...]]] = {
     "state": ("state", "name"),
     "engine": ("engine_version", "name"),
     "containers": ("-container_count", "name"),
-    "cpus": ("-cpus", "name"),
-    "memory": ("-memory_bytes", "name"),
+    "cpu": ("name",),
+    "memory": ("name",),
+    "disk": ("name",),
     "seen": ("-last_seen_at", "name"),
 }
+# Of the host's own: percent of its CPUs, and the used share of its memory and its disk.
+_RANKS: Final = {"cpu": F("usage__cpu_percent"), "memory": F("memory_share"), "disk": F("disk_share")}
 _LATEST: Final = 8
 _CONTAINERS_SHOWN: Final = 50
 
 
 def find_device(request: HttpRequest, pk: uuid.UUID) -> Device:
     """The device if it exists and the user may see it, else 404."""
-    return get_object_or_404(Device.objects.visible_to(request.user).select_related("credential"), pk=pk)
+    return get_object_or_404(Device.objects.visible_to(request.user).select_related("credential", "usage"), pk=pk)
 
 
 @require_GET
@@ -56,7 +59,9 @@ def device_list(request: HttpRequest) -> HttpResponse:
     state = choice_of(query, "state", Device.State.values)
     sort = sort_of(query, _SORTS, "name")
     visible = Device.objects.visible_to(request.user)
-    devices = _select(visible, q, state, group).with_counts().order_by(*order_by(sort, _SORTS), "pk")
+    devices = (
+        _select(visible, q, state, group).with_counts().with_usage().order_by(*order_by(sort, _SORTS, _RANKS), "pk")
+    )
     groups = {
         name for names in visible.exclude(groups=[]).values_list("groups", flat=True).distinct() for name in names
     }

@@ -40,6 +40,9 @@ MAX_ELEMENTS: Final = 1000
 SPACING_S: Final = 0.2
 COUNTS_SPACING_S: Final = 0.5
 SIGNAL_SPACING_S: Final = 1.0
+USAGE_SPACING_S: Final = 1.0
+# Of a page that is ordered by what is used, which changes with every reading of every device.
+RANK_SPACING_S: Final = 5.0
 RENDER_AGAIN_S: Final = 2.0
 RECHECK_S: Final = 60.0
 PAGE_ON_ITS_WAY: Final = timedelta(seconds=30)
@@ -47,6 +50,10 @@ PAGE_ON_ITS_WAY: Final = timedelta(seconds=30)
 READ_BEFORE: Final = timedelta(seconds=2)
 # Pages that list what needs attention: any change may add or take a line there.
 _ATTENTIVE_PAGES: Final = frozenset({"home"})
+# Pages whose order depends on what is used.
+_RANKED_PAGES: Final = frozenset({"top"})
+# What a page shows of the readings of one device is one element to us: rendered and sent together.
+_USAGE: Final = "usage"
 
 
 @dataclass(slots=True)
@@ -81,6 +88,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._shown: dict[str, _Shown] = {}
         self._by_object: dict[str, list[_Shown]] = {}
         self._containers_of: dict[str, list[str]] = {}
+        self._usage_of: dict[str, list[Element]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._knows_missed_rows = False
         self._signal_count = 0
@@ -160,10 +168,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
         elements = [element for element in map(parse_element, dict.fromkeys(names)) if element is not None]
         devices = await self._devices_of(self.scope["user"], _ids(elements, "container"))
         kept = self._shown
-        self._shown, self._by_object, self._containers_of = {}, {}, {}
+        self._shown, self._by_object, self._containers_of, self._usage_of = {}, {}, {}, {}
         fresh = []
         for element in elements:
             if element.kind == "container" and element.object_id not in devices:
+                continue
+            if element.is_usage:
+                self._usage_of.setdefault(devices.get(element.object_id, element.object_id), []).append(element)
                 continue
             shown = kept.pop(element.name, None)
             if shown is None:
@@ -171,6 +182,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 fresh.append(shown)
             self._shown[element.name] = shown
             self._by_object.setdefault(element.object_id, []).append(shown)
+        for device_id in self._usage_of:
+            name = f"{_USAGE}-{device_id}"
+            known = kept.pop(name) if name in kept else None
+            self._shown[name] = known or _Shown(Element(name, _USAGE, device_id), USAGE_SPACING_S)
         for left in kept.values():
             if left.timer:
                 left.timer.cancel()
@@ -195,7 +210,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     @staticmethod
     @database_sync_to_async
     def _changed_lately(elements: list[Element]) -> set[str]:
-        """Ids of objects that changed while a page may have been on its way to its reader. At most a query for each kind."""
+        """Ids of objects that changed while a page may have been on its way to its reader. At most one query a kind."""
         since = now() - PAGE_ON_ITS_WAY
         containers = Q(changed_at__gte=since) | Q(operations__created_at__gte=since)
         containers |= Q(operations__finished_at__gte=since) | Q(device__state_since__gte=since)
@@ -213,6 +228,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def live_change(self, change: Change) -> None:
         """Something changed somewhere: send what of it is on this page."""
         number, device_id = fragments().arrival(change["stamp"]), change["device"]
+        if change["kind"] == _USAGE:
+            if shown_usage := self._shown.get(f"{_USAGE}-{device_id}"):
+                self._schedule(shown_usage, number)
+            if self._page in _RANKED_PAGES:
+                self._schedule_signal(RANK_SPACING_S)
+            return
         touched = [*change["ids"], device_id]
         if change["kind"] == "device":
             # Rows show whether their host is reachable.
@@ -247,7 +268,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def _send(self, shown: _Shown) -> None:
         number = shown.wanted
         try:
-            html = await fragments().html(shown.element, number, self.scope["user"])
+            html = await self._html(shown.element, number)
         except Exception:
             # The database away, most likely: what the page shows is old until it is back.
             logger.warning("%s not rendered", shown.element.name, exc_info=True)
@@ -260,13 +281,19 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if shown.sent < shown.wanted and self._shown.get(shown.element.name) is shown:
             self._schedule(shown, shown.wanted)
 
-    def _schedule_signal(self) -> None:
+    async def _html(self, element: Element, number: int) -> str:
+        if element.kind == _USAGE:
+            parts = self._usage_of.get(element.object_id, [])
+            return await fragments().usage(parts, number, with_bars=self._page in _RANKED_PAGES)
+        return await fragments().html(element, number, self.scope["user"])
+
+    def _schedule_signal(self, spacing_s: float = SIGNAL_SPACING_S) -> None:
         """Ask the page to read its list again, at most once a second; the last change is never left out."""
         if self._signal_timer is not None:
             return
         moment = time.monotonic()
         delay = max(0.0, self._signal_not_before - moment)
-        self._signal_not_before = moment + delay + SIGNAL_SPACING_S
+        self._signal_not_before = moment + delay + spacing_s
         self._signal_timer = asyncio.get_running_loop().call_later(delay, self._on_signal_timer)
 
     def _on_signal_timer(self) -> None:

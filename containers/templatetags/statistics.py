@@ -116,7 +116,7 @@ def _runs(points: Sequence[Any]) -> list[tuple[int, int]]:
 
 
 @register.simple_tag
-def bar(value: float | None, label: str, warns: bool = False) -> SafeString | str:  # noqa: FBT001, FBT002
+def bar(value: float | None, label: str, *, warns: bool = False) -> SafeString | str:
     """A bar of 0 to 100 percent; nothing when not known. With ``warns`` it changes colour when nearly full."""
     if value is None:
         return ""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.core.paginator import Page, Paginator
-from django.db.models import QuerySet
+from django.db.models import F, OrderBy, QuerySet
 from django.http import HttpRequest, QueryDict
 
 PAGE_SIZE: Final = 50
@@ -46,9 +46,19 @@ def sort_of(query: QueryDict, fields: Iterable[str], default: str) -> str:
     return value if value.removeprefix("-") in set(fields) else default
 
 
-def order_by(sort: str, columns: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Model fields for an order; with ``-`` in front every one is turned round."""
+def order_by(
+    sort: str, columns: Mapping[str, tuple[str, ...]], ranks: Mapping[str, F] | None = None
+) -> list[str | OrderBy]:
+    """Model fields for an order; with ``-`` in front every one is turned round.
+
+    ``ranks`` names values that may be unknown: the highest come first, or the lowest with ``-``, and what is not known
+    comes last either way; then the fields in their own order.
+    """
     fields = columns[sort.removeprefix("-")]
+    rank = (ranks or {}).get(sort.removeprefix("-"))
+    if rank is not None:
+        ranked = OrderBy(rank, nulls_last=True, descending=not sort.startswith("-"))
+        return [ranked, *fields]
     if not sort.startswith("-"):
         return list(fields)
     return [field[1:] if field.startswith("-") else f"-{field}" for field in fields]

@@ -14,8 +14,9 @@ export const MARK_COLOURS = {
 };
 // A line is as near as a finger is wide.
 const NEAR_PX = 7;
-// Without "Limits" a limit is drawn where it is in sight anyway.
-const IN_SIGHT = 1;
+// A limit is drawn where this share of it is used at least: a lower line would only flatten what is used. With the
+// button "Limits" it always is.
+const IN_SIGHT = 0.2;
 
 const probe = document.createElement("span");
 let known = new Map();
@@ -44,7 +45,7 @@ export class Chart {
   #plot = null;
   #data = { times: [], columns: {}, limits: {}, marks: [] };
   #range = [0, 1];
-  #drawsLimits = true;
+  #drawsLimits = false;
   #tip;
   #values = [];
   #note;
@@ -129,7 +130,7 @@ export class Chart {
       }
       if (limits[place] > limit) limit = limits[place];
     }
-    if (limit && (this.#drawsLimits || limit <= highest * IN_SIGHT)) highest = Math.max(highest, limit);
+    if (limit && (this.#drawsLimits || highest >= limit * IN_SIGHT)) highest = Math.max(highest, limit);
     return highest * 1.06;
   }
 

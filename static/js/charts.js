@@ -6,6 +6,8 @@ import { relativeText } from "./times.js";
 
 const SHORTEST_S = 60;
 const LIVE_SPAN = "1h";
+// So many times the usual distance of two points is a gap and no delay (containers/rules/series.py has the same).
+const LONGEST_STEPS = 2.5;
 // Beyond this many, the oldest live points are thinned: a page that is open all day stays as light as a new one.
 const MOST_POINTS = 5000;
 const LIMITS_KEY = "ssm.charts.limits";
@@ -16,9 +18,9 @@ const root = document.querySelector("[data-charts]");
 
 function remembered() {
   try {
-    return localStorage.getItem(LIMITS_KEY) !== "off";
+    return localStorage.getItem(LIMITS_KEY) === "on";
   } catch {
-    return true;
+    return false;
   }
 }
 
@@ -143,7 +145,9 @@ class Page {
     const { times, columns } = this.data;
     for (const { time, gap, figures } of samples) {
       if (time <= (times.at(-1) ?? 0)) continue;
-      if (gap && this.data.isLive && times.length) this.#push(times, columns, (times.at(-1) + time) / 2, {});
+      const last = times.at(-1);
+      const isBroken = this.data.isLive ? gap : time - last > LONGEST_STEPS * this.data.step_s;
+      if (last && isBroken) this.#push(times, columns, (last + time) / 2, {});
       this.#push(times, columns, time, figures);
       this.#lastLive = time;
       this.data.isLive = true;
@@ -303,8 +307,8 @@ class Page {
     this.drawsLimits = draws;
     root.querySelector("[data-chart-limits]").setAttribute("aria-pressed", String(draws));
     try {
-      if (draws) localStorage.removeItem(LIMITS_KEY);
-      else localStorage.setItem(LIMITS_KEY, "off");
+      if (draws) localStorage.setItem(LIMITS_KEY, "on");
+      else localStorage.removeItem(LIMITS_KEY);
     } catch {
       // Forbidden storage: the choice holds for this page.
     }
