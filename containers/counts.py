@@ -1,13 +1,18 @@
 """How many of what, for the home page and the side bar."""
 
 from dataclasses import dataclass
+from typing import Final
 
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 
 from containers.models import Container
 from containers.querysets import FAILED, UNHEALTHY
 from devices.models import Device
 from ssm.lib.roles import SomeUser
+
+# Percent from which on a host needs attention. What Linux uses for caches counts as free memory.
+NEARLY_FULL_DISK: Final = 90
+NEARLY_FULL_MEMORY: Final = 95
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,41 @@ class FleetCounts:
     def stopped(self) -> int:
         """Containers that ended well or never began."""
         return self.exited - self.failed + self.created
+
+
+@dataclass(frozen=True, slots=True)
+class FullHost:
+    """A host with little room left: which, and the used share in percent of what is nearly full, None for the rest."""
+
+    device: Device
+    disk_percent: float | None
+    memory_percent: float | None
+
+
+def full_hosts(user: SomeUser, limit: int) -> list[FullHost]:
+    """Visible hosts that are online and whose disk or memory is nearly full, the fullest disk first. One query.
+
+    The disk is that of the Engine's data. From `NEARLY_FULL_DISK` and `NEARLY_FULL_MEMORY` percent on.
+    """
+    disk, memory = NEARLY_FULL_DISK / 100, NEARLY_FULL_MEMORY / 100
+    devices = (
+        Device.objects.visible_to(user)
+        .with_usage()
+        .filter(state=Device.State.ONLINE, statistics_enabled=True)
+        .filter(Q(disk_share__gte=disk) | Q(memory_share__gte=memory))
+        .order_by(F("disk_share").desc(nulls_last=True), "name", "pk")
+    )
+    found = []
+    for device in devices[:limit]:
+        disk_share, memory_share = getattr(device, "disk_share", None) or 0, getattr(device, "memory_share", None) or 0
+        found.append(
+            FullHost(
+                device,
+                disk_share * 100 if disk_share >= disk else None,
+                memory_share * 100 if memory_share >= memory else None,
+            )
+        )
+    return found
 
 
 def navigation_counts(user: SomeUser) -> NavigationCounts:

@@ -2,11 +2,12 @@
 
 from django.urls import include, path
 
-from containers.views import bulk, fleet, inside, logs, operations, pages, statistics, settings
+from containers.views import bulk, fleet, inside, logs, operations, pages, settings, statistics, top
 
 container_urlpatterns = [
     path("", fleet.fleet, name="list"),
     path("bulk/", bulk.bulk, name="bulk"),
+    path("top/", top.top, name="top"),
     path("<uuid:pk>/", pages.overview, name="detail"),
     path("<uuid:pk>/logs/", logs.logs, name="logs"),
     path("<uuid:pk>/logs/download/", logs.log_download, name="log_download"),

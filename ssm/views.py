@@ -14,7 +14,7 @@ from django.views import defaults
 from django.views.decorators.http import require_GET, require_safe
 from redis.exceptions import RedisError
 
-from containers.counts import fleet_counts
+from containers.counts import fleet_counts, full_hosts
 from containers.filters import RECENT
 from containers.models import Container, Operation
 from devices.models import Device, now
@@ -79,6 +79,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "devices": Device.objects.visible_to(user)
         .filter(state=Device.State.UNREACHABLE)
         .order_by("-state_since")[:_FIRST],
+        "full_hosts": full_hosts(user, _FIRST),
         "containers": looked_at[:_FIRST],
         "operations": failed.select_related("device")[:_FIRST],
     }
@@ -123,6 +124,7 @@ def _pages(request: HttpRequest) -> list[dict[str, Any]]:
         _item("Devices", "", reverse("devices:list"), "server"),
         _item("Containers", "", reverse("containers:list"), "box"),
         _item("Containers that need attention", "", reverse("containers:list") + "?state=attention", "triangle-alert"),
+        _item("Top: what uses most", "", reverse("containers:top"), "chart-line"),
         _item("Activity", "", reverse("activity"), "activity"),
     ]
     if can_administer(request.user):

@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 
 from containers.consumers.pulse import pulse
 from containers.fragments import Element, fragments, parse_element
-from containers.models import Batch, Container, Operation
+from containers.models import Batch, Container, Operation, UpdateCheck
 from containers.push import FLEET_GROUP, Change
 from devices.models import Device, now
 from ssm.lib.roles import SomeUser, can_view
@@ -41,8 +41,6 @@ SPACING_S: Final = 0.2
 COUNTS_SPACING_S: Final = 0.5
 SIGNAL_SPACING_S: Final = 1.0
 USAGE_SPACING_S: Final = 1.0
-# Of a page that is ordered by what is used, which changes with every reading of every device.
-RANK_SPACING_S: Final = 5.0
 RENDER_AGAIN_S: Final = 2.0
 RECHECK_S: Final = 60.0
 PAGE_ON_ITS_WAY: Final = timedelta(seconds=30)
@@ -50,8 +48,10 @@ PAGE_ON_ITS_WAY: Final = timedelta(seconds=30)
 READ_BEFORE: Final = timedelta(seconds=2)
 # Pages that list what needs attention: any change may add or take a line there.
 _ATTENTIVE_PAGES: Final = frozenset({"home"})
-# Pages whose order depends on what is used.
-_RANKED_PAGES: Final = frozenset({"top"})
+# Lists answers about updates, which come and go with each of them.
+_UPDATES_PAGE: Final = "updates"
+# Pages whose rows depend on what is used, which changes with every reading of every device: seconds between two looks.
+_USAGE_PAGES: Final = {"top": 5.0, "home": 30.0}
 # What a page shows of the readings of one device is one element to us: rendered and sent together.
 _USAGE: Final = "usage"
 
@@ -94,6 +94,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._signal_count = 0
         self._signal_timer: asyncio.TimerHandle | None = None
         self._signal_not_before = 0.0
+        self._usage_signal_not_before = 0.0
 
     async def connect(self) -> None:
         """Let in who may see the fleet; others learn why by the closing code."""
@@ -214,11 +215,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
         since = now() - PAGE_ON_ITS_WAY
         containers = Q(changed_at__gte=since) | Q(operations__created_at__gte=since)
         containers |= Q(operations__finished_at__gte=since) | Q(device__state_since__gte=since)
+        containers |= Q(update__changed_at__gte=since)
         found: set[str] = set()
         for rows, kind in (
             (Container.objects.filter(containers), "container"),
             (Device.objects.filter(state_since__gte=since), "device"),
             (Operation.objects.filter(Q(state__in=Operation.ACTIVE_STATES) | Q(finished_at__gte=since)), "operation"),
+            (UpdateCheck.objects.filter(started_at__gte=since), "check"),
             (Batch.objects.filter(Q(created_at__gte=since) | Q(operations__finished_at__gte=since)), "batch"),
         ):
             if ids := _ids(elements, kind):
@@ -231,8 +234,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if change["kind"] == _USAGE:
             if shown_usage := self._shown.get(f"{_USAGE}-{device_id}"):
                 self._schedule(shown_usage, number)
-            if self._page in _RANKED_PAGES:
-                self._schedule_signal(RANK_SPACING_S)
+            moment = time.monotonic()
+            if self._page in _USAGE_PAGES and moment >= self._usage_signal_not_before:
+                self._usage_signal_not_before = moment + _USAGE_PAGES[self._page]
+                self._schedule_signal()
             return
         touched = [*change["ids"], device_id]
         if change["kind"] == "device":
@@ -246,6 +251,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         for shown in self._by_object.get("", ()):
             self._schedule(shown, number)
         came_or_went = change["what"] != "updated"
+        if change["kind"] == "update" and self._page == _UPDATES_PAGE:
+            came_or_went = True
         if came_or_went or self._page in _ATTENTIVE_PAGES or (concerned and not self._page.endswith("s")):
             self._schedule_signal()
 
@@ -284,16 +291,16 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def _html(self, element: Element, number: int) -> str:
         if element.kind == _USAGE:
             parts = self._usage_of.get(element.object_id, [])
-            return await fragments().usage(parts, number, with_bars=self._page in _RANKED_PAGES)
+            return await fragments().usage(parts, number, with_bars=self._page == "top")
         return await fragments().html(element, number, self.scope["user"])
 
-    def _schedule_signal(self, spacing_s: float = SIGNAL_SPACING_S) -> None:
+    def _schedule_signal(self) -> None:
         """Ask the page to read its list again, at most once a second; the last change is never left out."""
         if self._signal_timer is not None:
             return
         moment = time.monotonic()
         delay = max(0.0, self._signal_not_before - moment)
-        self._signal_not_before = moment + delay + spacing_s
+        self._signal_not_before = moment + delay + SIGNAL_SPACING_S
         self._signal_timer = asyncio.get_running_loop().call_later(delay, self._on_signal_timer)
 
     def _on_signal_timer(self) -> None:

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 register = template.Library()
 
-CONTAINER_PARTS: Final = ("cpu", "memory", "network", "block")
+CONTAINER_PARTS: Final = ("cpu", "memory", "network", "block", "pids")
 DEVICE_PARTS: Final = ("usecpu", "usememory", "usedisk")
 _NAMES: Final = {
     "cpu": "CPU",
     "memory": "Memory",
     "network": "Network",
     "block": "Disk I/O",
+    "pids": "Processes",
     "usecpu": "CPU",
     "usememory": "Memory",
     "usedisk": "Disk",
@@ -71,6 +72,9 @@ def _container_texts(container: "Container", usage: "ContainerUsage | None", par
         share = usage.memory_percent
         title = f"{size(usage.memory_bytes)} of {size(usage.memory_limit_bytes)}" if share is not None else ""
         return size(usage.memory_bytes), percent_text(share) if share is not None else "", title
+    if part == "pids":
+        reason = _container_reason(container, usage) if usage.pids is None else ""
+        return figure(usage.pids, "number"), "", reason
     into, out = (
         (usage.network_received_bytes_per_s, usage.network_sent_bytes_per_s)
         if part == "network"
@@ -153,7 +157,7 @@ def _device_reason(device: "Device", usage: "HostUsage | None") -> str:
 
 def _cell(kind: str, pk: object, part: str, drawing: SafeString | str, main: str, sub: str, title: str) -> SafeString:
     return format_html(
-        '<td id="{0}-{1}-{2}" class="number usage-cell" data-label="{3}" data-live{4}>'
+        '<td id="{0}-{1}-{2}" class="number usage-cell{8}" data-label="{3}" data-live{4}>'
         '<div class="usage usage--{2}">{5}<span class="usage__text">{6}{7}</span></div></td>',
         kind,
         pk,
@@ -163,4 +167,5 @@ def _cell(kind: str, pk: object, part: str, drawing: SafeString | str, main: str
         drawing,
         format_html('<span class="muted">{}</span>', main) if main == UNKNOWN else main,
         format_html('<span class="usage__sub">{}</span>', sub) if sub else "",
+        " wide-only" if part == "pids" else "",
     )

@@ -28,7 +28,7 @@ def fleet(request: HttpRequest) -> HttpResponse:
     counts = {}
     if chosen.by and rows:
         counts = group_counts(selected, chosen.by, {str(getattr(row, _COLUMNS[chosen.by])) for row in rows})
-    lists = _lists(request)
+    lists = filter_lists(request)
     context = {
         "page": page,
         "rows": rows,
@@ -42,7 +42,7 @@ def fleet(request: HttpRequest) -> HttpResponse:
     return render_page(request, "containers/list.html", "containers/partials/results.html", context)
 
 
-def _lists(request: HttpRequest) -> dict[str, Any]:
+def filter_lists(request: HttpRequest) -> dict[str, Any]:
     """What the filters offer. Two queries."""
     devices = list(
         Device.objects.visible_to(request.user).order_by("name").values_list("pk", "name", "groups")[:LONGEST_LIST]
