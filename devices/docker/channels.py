@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 
 from devices.docker.routes import Route
 from devices.ssh.session import ChannelRefused
@@ -67,7 +68,7 @@ class ChannelSet:
     def discard(self, channel: ByteChannel) -> None:
         """Close a channel that can't carry another request."""
         self._forget()
-        channel.close()
+        _close(channel)
 
     def trim(self) -> None:
         """Close channels that were idle for long, all but the one used last."""
@@ -106,7 +107,7 @@ class ChannelSet:
                         raise TimeoutError("no free channel")
         finally:
             for channel in stale:
-                channel.close()
+                _close(channel)
 
     def _forget(self) -> None:
         with self._changed:
@@ -122,3 +123,9 @@ class ChannelSet:
             # sshd's MaxSessions counts every program channel of a connection.
             self._capacity = self._open
             return True
+
+
+def _close(channel: ByteChannel) -> None:
+    """Close; where the connection itself is gone there is nothing to tell the other end any more."""
+    with suppress(OSError, EOFError):
+        channel.close()

@@ -136,7 +136,7 @@ def perform(
         channel.sendall(request)
     except TimeoutError:
         raise
-    except OSError as exc:
+    except (OSError, EOFError) as exc:  # the SSH library's word for a connection that breaks while it writes
         raise AnswerMissing from exc
     head, rest = read_head(channel, deadline, nudge)
     body = read_body(channel, head, rest, deadline, nudge)
