@@ -43,8 +43,13 @@ class Loopback:
 
 
 @contextmanager
-def loopback_hosts() -> Iterator[Loopback]:
-    """Run sshd and stand-in until the end of the block. Needs OpenSSH's server; not root."""
+def loopback_hosts(
+    engine: str = "tests.bench.loopback", *arguments: str, listen: str = "127.0.0.1"
+) -> Iterator[Loopback]:
+    """Run sshd and stand-in until the end of the block. Needs OpenSSH's server; not root.
+
+    ``engine`` is the module that stands in for an engine; sshd lets in whoever comes from this machine.
+    """
     with tempfile.TemporaryDirectory(prefix="ssm-bench-") as folder:
         directory = Path(folder)
         for name in ("host", "user"):
@@ -52,16 +57,20 @@ def loopback_hosts() -> Iterator[Loopback]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port: int = probe.getsockname()[1]
+        # Another home: the start files of whoever runs this are not what is measured.
         (directory / "sshd_config").write_text(
-            f"Port {port}\nListenAddress 127.0.0.1\nHostKey {directory}/host\nAuthorizedKeysFile {directory}/user.pub\n"
+            f"Port {port}\nListenAddress {listen}\nAllowUsers *@127.*\n"
+            f"HostKey {directory}/host\nAuthorizedKeysFile {directory}/user.pub\n"
             "StrictModes no\nUsePAM no\nPermitRootLogin yes\nMaxStartups 500\nMaxSessions 20\nPidFile none\n"
-            "LogLevel ERROR\nUseDNS no\nPrintMotd no\nPrintLastLog no\n"
+            f"LogLevel ERROR\nUseDNS no\nPrintMotd no\nPrintLastLog no\nSetEnv HOME={directory}\n"
         )
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
         path = directory / "engine.sock"
-        sshd = subprocess.Popen([_program("sshd"), "-D", "-e", "-f", str(directory / "sshd_config")])
-        engine = subprocess.Popen([sys.executable, "-m", "tests.bench.loopback", str(path)], cwd=PROJECT)
+        sshd = subprocess.Popen(
+            [_program("sshd"), "-D", "-e", "-f", str(directory / "sshd_config")], stderr=subprocess.DEVNULL
+        )
+        standing_in = subprocess.Popen([sys.executable, "-m", engine, str(path), *arguments], cwd=PROJECT)
         try:
             _wait_until(lambda: path.exists() and _greets(port), "sshd and the stand-in did not start")
             yield Loopback(
@@ -71,10 +80,10 @@ def loopback_hosts() -> Iterator[Loopback]:
                 host_key=" ".join((directory / "host.pub").read_text().split()[:2]),
                 socket=str(path),
                 sshd_pid=sshd.pid,
-                engine_pid=engine.pid,
+                engine_pid=standing_in.pid,
             )
         finally:
-            for process in (sshd, engine):
+            for process in (sshd, standing_in):
                 process.terminate()
                 process.wait(10)
 

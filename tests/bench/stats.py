@@ -19,6 +19,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -155,33 +156,40 @@ def _round(ids: list[UUID], seconds: float) -> float:
     for number, device_id in enumerate(ids):
         time.sleep(max(0.0, began + seconds * number / len(ids) - time.monotonic()))
         enqueue("containers.sample_device", str(device_id))
-    patience = time.monotonic() + 180
+    patience = time.monotonic() + seconds + 120
     while HostUsage.objects.filter(device__in=ids, sampled_at__gte=start).count() < len(ids):
         if time.monotonic() > patience:
             errors = Device.objects.filter(pk__in=ids).exclude(last_statistics_error="")
             told = list(errors.values_list("last_statistics_error", flat=True)[:3])
             raise RuntimeError(f"not all devices were read: {told}")
-        time.sleep(0.1)
+        time.sleep(0.25)
     return time.monotonic() - began
 
 
 @contextmanager
 def _worker() -> Iterator[int]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "celery", "-A", "ssm", "worker", "-P", "threads", "-c", "32", "--loglevel", "warning"],
-        cwd=PROJECT,
-        env=os.environ | {"SSM_LOG_LEVEL": "WARNING"},
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        yield process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
+    words = ["celery", "-A", "ssm", "worker", "-P", "threads", "-c", "32", "--loglevel", "warning"]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *words],
+            cwd=PROJECT,
+            env=os.environ | {"SSM_LOG_LEVEL": "WARNING"},
+            stdout=log,
+            stderr=log,
+        )
         try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            yield process.pid
+        except BaseException:
+            log.seek(0)
+            print(log.read().decode("utf-8", "replace")[-6000:], file=sys.stderr)
+            raise
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _groups(worker_pid: int, hosts: Loopback) -> dict[str, int]:
