@@ -35,6 +35,8 @@ _VERIFY_FIXES = {
     10: "Its certificate has expired: renew it there.",
     62: "Use the name that is in the certificate.",
 }
+# Not failures of TLS: it waits for bytes, or the connection was cut.
+_PASSING = (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _UNKNOWN_CA_FIX = (
     "For a registry with a certificate authority of your own, give the authority's certificate in the registry's "
     "settings."
@@ -180,8 +182,6 @@ class Exchange:
     def _told(self, origin: Origin, exc: Exception) -> RegistryError:
         host = origin.authority
         details = {"host": host}
-        if failure := _tls_failure(exc):
-            return _tls_error(host, failure)
         if isinstance(exc, httpcore.ConnectTimeout):
             return Unreachable(
                 f"{host} does not answer: no connection within {self._limits.connect_s:g} s.",
@@ -192,6 +192,8 @@ class Exchange:
             return RegistryTimeout(
                 f"{host} accepted the request and then sent nothing for {self._limits.read_s:g} s.", details=details
             )
+        if failure := _tls_failure(exc):
+            return _tls_error(host, failure)
         if isinstance(exc, httpcore.ConnectError):
             return Unreachable(
                 f"{host} can not be connected to: {_reason(exc)}.",
@@ -254,7 +256,7 @@ def _too_large(origin: Origin, max_bytes: int) -> TooLarge:
 def _tls_failure(exc: BaseException | None) -> ssl.SSLError | None:
     seen = 0
     while exc is not None and seen < 10:
-        if isinstance(exc, ssl.SSLError):
+        if isinstance(exc, ssl.SSLError) and not isinstance(exc, _PASSING):
             return exc
         exc = exc.__cause__ or exc.__context__
         seen += 1

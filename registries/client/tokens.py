@@ -32,6 +32,7 @@ class Tokens:
         self._clock = clock
         self._memory = memory
         self._locks: dict[TokenKey, asyncio.Lock] = {}
+        self._proven: set[TokenKey] = set()
 
     async def bearer(
         self, call: Call, challenge: Challenge, scope: str, *, is_alone: bool = False
@@ -48,13 +49,23 @@ class Tokens:
         async with self.lock(key):
             token = self._memory.token(key, self._clock.monotonic())
             if token is None:
-                refusal = self._memory.refusal(realm.origin, call.credential, self._clock.monotonic())
-                if refusal is not None:
-                    # A new error: the old one drags the traceback of another request along.
-                    raise Unauthorized(refusal.message, fix=refusal.fix, details=refusal.details)
-                token = await self._fetch(call, realm, challenge.service, scope)
+                token = await self._first_or_next(call, realm, challenge.service, scope)
                 self._memory.keep_token(key, token)
             return key, token
+
+    async def _first_or_next(self, call: Call, realm: Realm, service: str, scope: str) -> Token:
+        """Fetch a token. Until credentials have worked once, one attempt at a time, and none after a refusal."""
+        proof = TokenKey(realm.origin, call.credential, "proof")
+        if call.credential == ANONYMOUS or proof in self._proven:
+            return await self._fetch(call, realm, service, scope)
+        async with self.lock(proof):
+            refusal = self._memory.refusal(realm.origin, call.credential, self._clock.monotonic())
+            if refusal is not None:
+                # A new error: the old one drags the traceback of another request along.
+                raise Unauthorized(refusal.message, fix=refusal.fix, details=refusal.details)
+            token = await self._fetch(call, realm, service, scope)
+            self._proven.add(proof)
+            return token
 
     def lock(self, key: TokenKey) -> asyncio.Lock:
         """The lock under which a token of this key is fetched."""
@@ -97,6 +108,7 @@ class Tokens:
         if answer.status in (401, 403):
             error = refused_token(call, answer)
             if call.access.credentials is not None:
+                self._proven.discard(TokenKey(realm.origin, call.credential, "proof"))
                 self._memory.keep_refusal(realm.origin, call.credential, error, asked_at + _REFUSAL_S)
             raise error
         return read_token(answer, asked_at, self._clock.now())

@@ -4,6 +4,7 @@ httpx's own transport offers no place for a network backend, so this is a small 
 header and the verification of certificates stay with the name; only the address is ours.
 """
 
+import functools
 import hashlib
 import os
 import ssl
@@ -112,7 +113,6 @@ class Sessions:
         self._limits = limits
         self._user_agent = user_agent
         self._ca_pem = ca_pem
-        self._contexts: dict[bytes, ssl.SSLContext] = {}
         self._clients: dict[tuple[bytes, bool], httpx.AsyncClient] = {}
 
     def client(self, access: Access, *, is_own: bool, is_registry: bool, allow_private: bool) -> httpx.AsyncClient:
@@ -123,13 +123,12 @@ class Sessions:
         """
         insecure = access.insecure_tls and is_own
         certificate = access.client_certificate if is_registry else ""
-        key = hashlib.sha256("\0".join((str(insecure), access.ca_pem, certificate)).encode()).digest()
+        roots = tuple(pem for pem in (self._ca_pem, access.ca_pem) if pem)
+        key = hashlib.sha256("\0".join((str(insecure), *roots, certificate)).encode()).digest()
         if (key, allow_private) not in self._clients:
-            if key not in self._contexts:
-                roots = [pem for pem in (self._ca_pem, access.ca_pem) if pem]
-                self._contexts[key] = tls_context(access.host, roots, certificate, is_insecure=insecure)
+            context = tls_context(roots, certificate, is_insecure=insecure)
             self._clients[key, allow_private] = httpx.AsyncClient(
-                transport=CheckedTransport(self._connector, self._contexts[key], allow_private=allow_private),
+                transport=CheckedTransport(self._connector, context, allow_private=allow_private),
                 timeout=httpx.Timeout(self._limits.read_s, connect=self._limits.connect_s),
                 follow_redirects=False,
                 # Proxies and .netrc of the environment would change where requests and credentials go.
@@ -146,8 +145,12 @@ class Sessions:
         self._clients.clear()
 
 
-def tls_context(host: str, roots: Iterable[str], certificate: str, *, is_insecure: bool) -> ssl.SSLContext:
-    """Verification by the system's roots and these; ``certificate`` is PEM with its key. Raises CredentialsInvalid."""
+@functools.lru_cache(maxsize=64)
+def tls_context(roots: tuple[str, ...], certificate: str, *, is_insecure: bool) -> ssl.SSLContext:
+    """Verification by the system's roots and these; ``certificate`` is PEM with its key. Raises CredentialsInvalid.
+
+    Reading the system's roots takes longer than a request, so what was made is kept for other clients.
+    """
     context = ssl.create_default_context()
     paths = ssl.get_default_verify_paths()
     if not paths.cafile and not (paths.capath and os.listdir(paths.capath)):  # noqa: PTH208
@@ -157,18 +160,18 @@ def tls_context(host: str, roots: Iterable[str], certificate: str, *, is_insecur
             context.load_verify_locations(cadata=pem)
     except (ssl.SSLError, ValueError) as exc:
         raise CredentialsInvalid(
-            f"The certificate authority given for {host} is no PEM certificate.",
+            "The certificate authority given for this registry is no PEM certificate.",
             fix="Paste the text from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----.",
         ) from exc
     if certificate:
-        _load_certificate(context, host, certificate)
+        _load_certificate(context, certificate)
     if is_insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
 
 
-def _load_certificate(context: ssl.SSLContext, host: str, pem: str) -> None:
+def _load_certificate(context: ssl.SSLContext, pem: str) -> None:
     # The ssl module reads key pairs from files only; this one is 0600 and gone at once.
     with tempfile.NamedTemporaryFile("w", prefix="ssm-", suffix=".pem") as file:
         file.write(pem)
@@ -178,6 +181,6 @@ def _load_certificate(context: ssl.SSLContext, host: str, pem: str) -> None:
             context.load_cert_chain(file.name, password=lambda: "")
         except (ssl.SSLError, ValueError) as exc:
             raise CredentialsInvalid(
-                f"The client certificate given for {host} can't be used.",
+                "The client certificate given for this registry can't be used.",
                 fix="Give PEM text with the certificate and its private key, without a passphrase.",
             ) from RegistryError(type(exc).__name__)

@@ -71,11 +71,7 @@ def _parse(text: str) -> list[Challenge]:
         after = _end(_SPACE, text, scheme.end())
         parameters, at = _parameters(text, after) if after > scheme.end() else ({}, after)
         challenges.append(Challenge(scheme[0].lower(), parameters))
-        following = _end(_SKIP, text, at)
-        # Between two challenges stands a comma; anything else is not of this grammar.
-        if following < len(text) and "," not in text[at:following] and "," not in text[max(0, at - 1) : at]:
-            break
-        at = following
+        at = _end(_SKIP, text, at)
     return challenges
 
 

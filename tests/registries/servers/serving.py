@@ -192,7 +192,8 @@ class Server:
             headers.append(("Content-Length", str(len(reply.body))))
         elif reply.stream is not None and not names & {"content-length", "transfer-encoding"}:
             headers.append(("Transfer-Encoding", "chunked"))
-        start = h11.Response(status_code=reply.status, headers=headers, reason=b"")
+        raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
+        start = h11.Response(status_code=reply.status, headers=raw, reason=b"")
         writer.write(connection.send(start) or b"")
         if asked.method != "HEAD":
             if reply.stream is None:
