@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING, Self
 
-from django.db.models import Count, F, FloatField, Q, QuerySet
+from django.contrib.postgres.aggregates import StringAgg
+from django.db.models import Count, F, FloatField, Func, Q, QuerySet, TextField, Value
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Cast, NullIf
+from django.db.models.functions import MD5, Cast, NullIf
 
 from ssm.lib.roles import SomeUser, can_administer, can_view
 

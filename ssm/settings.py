@@ -37,8 +37,8 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = env_int("SSM_SESSION_SECONDS", 14 * 24 * 3600, minimum=60)
 X_FRAME_OPTIONS = "DENY"
 
+# Not daphne: as an app it only serves `runserver`, and costs every process that is no web server its memory.
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

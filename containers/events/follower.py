@@ -17,6 +17,7 @@ from containers.rules.masking import clean_text, scalar_text
 from devices.connections import Engine, EngineStream, pool
 from devices.errors import ConnectionLost, DeviceError, NotDocker
 from devices.models import Device
+from devices.rules.targets import ConnectionTarget
 from devices.services import connection_target, note_connecting, note_online, note_unreachable
 from devices.work import SWEEP, request_now
 from ssm.lib.database import database_work
@@ -29,6 +30,8 @@ OVERLAP_NS: Final = 5_000_000_000
 # After an error that has no back-off of its own (the database away, a stream of garbage).
 PAUSE_S: Final = 3.0
 REOPEN_S: Final = 0.2
+# How soon a lost connection without a stream is noticed.
+STAY_LOOK_S: Final = 5.0
 
 Submit = Callable[[Device, Engine, EngineEvent], None]
 
@@ -69,14 +72,16 @@ class Follower:
         self._wake.set()
 
     @property
-    def engine(self) -> Engine | None:
-        """The engine while its stream is open, else None."""
-        return self._engine
+    def is_connected(self) -> bool:
+        """Whether the device is connected to now (and its stream open, if it is to be followed)."""
+        engine = self._engine
+        return engine is not None and engine.is_open
 
     def drop(self) -> None:
         """Give up the connection; the thread reconnects at once."""
         pool.forget(self.device_id)
         self._close_stream()
+        self._wake.set()
 
     def ping(self, patience_s: float) -> bool:
         """Ask the engine for a sign of life; one that is silent is called lost until the thread has reconnected."""
@@ -139,7 +144,9 @@ class Follower:
         info = engine.get_json("/info")
         if not isinstance(info, dict):
             raise NotDocker(f"{device.name}: the engine tells nothing about itself.")
-        stream = engine.stream("/events", self._since(device, time_ns(info.get("SystemTime"))), read_timeout_s=None)
+        stream = None
+        if device.watch_events:
+            stream = engine.stream("/events", self._since(device, time_ns(info.get("SystemTime"))), read_timeout_s=None)
         with self._lock:
             self._engine, self._stream = engine, stream
         try:
@@ -150,15 +157,19 @@ class Follower:
                 publish("device", device.pk, [device.pk])
                 request_now(SWEEP, device)
             logger.info("following %s", device.name, extra={"device": self.device_id})
-            self._listen(device, engine, stream)
+            if stream is not None:
+                self._listen(device, engine, stream)
+            else:
+                self._stay_connected(target)
         except ConnectionLost as exc:
             logger.info("stream lost: %s", exc, extra={"device": self.device_id})
-            if self._asked is engine:
+            if self._asked is engine or engine.fell_silent:
                 self._lost = self._lost or exc
         finally:
             with self._lock:
                 self._engine = self._stream = None
-            stream.close()
+            if stream is not None:
+                stream.close()
         if self._lost is not None:
             error, self._lost = self._lost, None
             self._note_failure(error)
@@ -168,6 +179,12 @@ class Follower:
         for chunk in stream:
             for event in engine_events(decoder.feed(chunk)):
                 self._submit(device, engine, event)
+
+    def _stay_connected(self, target: ConnectionTarget) -> None:
+        """Without the event stream: keep the connection in use until it breaks, which raises, or somebody wakes us."""
+        while not self._stopped.is_set() and not self._wake.wait(STAY_LOOK_S):
+            if not pool.engine(target).is_open:
+                return
 
     def _since(self, device: Device, clock_ns: int | None) -> dict[str, str]:
         """Where to take up the stream, by the Engine's own clock; from now on when it was never open.

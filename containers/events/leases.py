@@ -11,7 +11,6 @@ from typing import Final
 import redis
 
 LEASE_S: Final = 15
-# Renewed at each look, so that three lost round trips in a row do no harm.
 _PREFIX: Final = "ssm:follow:"
 _LISTENERS: Final = "ssm:listeners"
 

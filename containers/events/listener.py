@@ -1,6 +1,7 @@
 """One process's share of the fleet: which devices it follows, and whether they still answer."""
 
 import logging
+import math
 import signal
 import threading
 import time
@@ -27,12 +28,22 @@ from ssm.lib.database import database_work
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 1.0
-# A lost host is noticed within 30 s: at most this long until a ping, and this long until it counts as lost.
+# Leases last three times as long: two lost round trips in a row do no harm.
+HOLD_EVERY_S: Final = 5.0
+NOTE_EVERY_S: Final = 20.0
+# A host that vanished is noticed by its connection (devices.ssh.life). An engine that hangs is found by asking it: each
+# one this often in a small fleet, and so many in a second, one after the other, in a large one.
 PING_EVERY_S: Final = 10.0
+PINGS_PER_S: Final = 2.0
 PING_PATIENCE_S: Final = 6.0
 HANDLERS: Final = 32
 PINGERS: Final = 16
 
+_LOOKED_AT: Final = (
+    *("pk", "state", "next_attempt_at"),
+    # What a connection is made by, and what is done with it.
+    *("address", "port", "credential_id", "credential__updated_at", "docker_socket", "watch_events"),
+)
 _Key = tuple[str, str]
 _Work = tuple[Device, Engine, EngineEvent]
 
@@ -47,18 +58,21 @@ class Listener:
         self._coalescer: Coalescer[str, _Key, _Work] = Coalescer(self._handle, threads=HANDLERS)
         self._pingers = ThreadPoolExecutor(PINGERS, thread_name_prefix="ping")
         self._stopped = threading.Event()
-        self._next_ping = 0.0
+        self._seen = ""
+        self._next_hold = 0.0
+        self._next_note = 0.0
+        self._pinged: dict[str, float] = {}
 
     def run(self) -> None:
         """Work until ``stop``; survives PostgreSQL and Redis being away."""
         while not self._stopped.is_set():
             try:
                 self._look()
+                self._note_alive()
             except (DatabaseError, RedisError, OSError) as exc:
                 logger.warning("cannot look for devices: %s", exc)
-            if time.monotonic() >= self._next_ping:
-                self._next_ping = time.monotonic() + PING_EVERY_S
-                self._ping_all()
+                self._seen = ""
+            self._ping_some()
             self._stopped.wait(LOOK_EVERY_S)
         self._end()
 
@@ -67,13 +81,18 @@ class Listener:
         self._stopped.set()
 
     def _look(self) -> None:
-        """Start and stop followers as devices come, change and go: one query and one round trip to Redis."""
-        columns = ("address", "port", "credential_id", "credential__updated_at", "docker_socket")
+        """See whether anything about devices changed, by one small query; leases are renewed every few seconds."""
         with database_work():
-            rows = {
-                str(row[0]): row[1:]
-                for row in Device.objects.watched().values_list("pk", "state", "next_attempt_at", *columns)
-            }
+            seen = Device.objects.watched().fingerprint(*_LOOKED_AT)
+        if seen != self._seen or time.monotonic() >= self._next_hold:
+            self._next_hold = time.monotonic() + HOLD_EVERY_S
+            self._arrange()
+            self._seen = seen
+
+    def _arrange(self) -> None:
+        """Start and stop followers as devices come, change and go: one query and one round trip to Redis."""
+        with database_work():
+            rows = {str(row[0]): row[1:] for row in Device.objects.watched().values_list(*_LOOKED_AT)}
         mine = self._leases.hold(set(rows), already=set(self._followers))
         for device_id in set(self._followers) - mine:
             self._leave(device_id, watched=device_id in rows)
@@ -132,23 +151,26 @@ class Listener:
             if follower is not None:
                 follower.drop()
 
-    def _ping_all(self) -> None:
-        """Ask every followed engine for a sign of life; a silent one is dropped, the others are noted as alive."""
-        followed = [(device_id, follower) for device_id, follower in self._followers.items() if follower.engine]
-        threading.Thread(target=self._ping_each, args=(followed,), name="pings", daemon=True).start()
+    def _note_alive(self) -> None:
+        """Vouch for the devices whose connection is open."""
+        if time.monotonic() < self._next_note:
+            return
+        self._next_note = time.monotonic() + NOTE_EVERY_S
+        alive = [device_id for device_id, follower in self._followers.items() if follower.is_connected]
+        with database_work():
+            note_alive(alive)
 
-    def _ping_each(self, followed: list[tuple[str, Follower]]) -> None:
-        alive = [device_id for device_id in self._pingers.map(self._ping, followed) if device_id]
-        try:
-            with database_work():
-                note_alive(alive)
-        except DatabaseError as exc:
-            logger.warning("signs of life not written: %s", exc)
-
-    @staticmethod
-    def _ping(entry: tuple[str, Follower]) -> str | None:
-        device_id, follower = entry
-        return device_id if follower.ping(PING_PATIENCE_S) else None
+    def _ping_some(self) -> None:
+        """Ask those engines for a sign of life that were not asked for the longest; a silent one is dropped."""
+        moment = time.monotonic()
+        followed = [device_id for device_id, follower in self._followers.items() if follower.is_connected]
+        self._pinged = {device_id: self._pinged.get(device_id, moment) for device_id in followed}
+        every_s = max(PING_EVERY_S, len(followed) / PINGS_PER_S)
+        at_once = math.ceil(len(followed) / every_s * LOOK_EVERY_S)
+        due = [device_id for device_id, pinged in self._pinged.items() if moment - pinged >= every_s]
+        for device_id in sorted(due, key=self._pinged.__getitem__)[:at_once]:
+            self._pinged[device_id] = moment
+            self._pingers.submit(self._followers[device_id].ping, PING_PATIENCE_S)
 
     def _end(self) -> None:
         for follower in self._followers.values():

@@ -4,11 +4,8 @@ import json
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import docker
-
-from devices.docker.adapter import make_api_client
 from devices.docker.channels import ChannelSet
 from devices.docker.exchange import (
     Answer,
@@ -29,6 +26,9 @@ from devices.rules.texts import clean_text
 from devices.ssh.session import ChannelRefused, ProgramResult, SshSession
 from devices.ssh.sockets import Deadline
 from devices.ssh.transport import ByteChannel
+
+if TYPE_CHECKING:
+    import docker
 
 ERROR_BODY_LIMIT = 1024 * 1024
 
@@ -83,6 +83,11 @@ class Engine:
         return self._session.is_open and not self._is_broken
 
     @property
+    def fell_silent(self) -> bool:
+        """True when the connection ended because the host was not heard any more, not because the host closed it."""
+        return self._session.fell_silent
+
+    @property
     def channel_count(self) -> int:
         """Channels open now, for requests and streams."""
         return self._channels.open_count + len(self._streams)
@@ -98,10 +103,13 @@ class Engine:
         return len(self._streams)
 
     @property
-    def api(self) -> docker.APIClient:
+    def api(self) -> "docker.APIClient":
         """docker-py's low-level client over the same channels. Its calls raise docker's and requests' errors."""
         with self._lock:
             if self._api is None:
+                # Only here: 20 MB that processes which never ask for it, the listener for one, can do without.
+                from devices.docker.adapter import make_api_client
+
                 self._api = make_api_client(self, self.api_version, self.target.request_timeout_s)
             return self._api
 

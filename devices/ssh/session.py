@@ -98,9 +98,14 @@ class SshSession:
         """False if nothing at all came since the last `ask_for_life`."""
         return self._transport.has_signs_of_life
 
+    @property
+    def fell_silent(self) -> bool:
+        """True when it ended because the host was not heard any more, not because the host closed it."""
+        return self._transport.fell_silent
+
     def lost(self) -> ConnectionLost:
         """The error for a connection that broke."""
-        return connection_lost(self.target)
+        return host_silent(self.target) if self.fell_silent else connection_lost(self.target)
 
     def close(self) -> None:
         """Close the connection; every channel's reader ends now."""
@@ -122,6 +127,14 @@ def connection_lost(target: ConnectionTarget) -> ConnectionLost:
     return ConnectionLost(
         f"{target.label}: the SSH connection was lost.",
         fix="SSM reconnects by itself. If this repeats, check the network and the host's SSH log.",
+    )
+
+
+def host_silent(target: ConnectionTarget) -> ConnectionLost:
+    """The error for a host that is not heard any more."""
+    return ConnectionLost(
+        f"{target.label}: the host no longer answers: its SSH connection was given up.",
+        fix="SSM reconnects by itself once the host is back. Check its power and network, and the way to it.",
     )
 
 

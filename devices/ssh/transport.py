@@ -3,7 +3,6 @@
 import collections
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ from paramiko.common import (
 )
 from paramiko.message import Message
 
+from devices.ssh import life
 from devices.ssh.sockets import ReadAheadSocket
 
 # What a host may send before a slow reader takes it. Between 32 KiB and 2 MiB this made no difference to log lines
@@ -25,11 +25,6 @@ from devices.ssh.sockets import ReadAheadSocket
 # ordinary answer costs no extra packet.
 WINDOW_BYTES = 256 * 1024
 PACKET_BYTES = 32 * 1024
-# A silent peer is asked after 10 s and given up after 18 s without an answer; both are looked at every 5 s, so a
-# host that vanished is noticed within 23 s although nobody uses the connection.
-KEEPALIVE_S = 10
-DEAD_AFTER_S = 18.0
-IDLE_CHECK_S = 5.0
 STREAMLOCAL = "direct-streamlocal@openssh.com"
 
 
@@ -162,6 +157,7 @@ class Transport(paramiko.Transport):
     active: bool
     _channel_handler_table: dict[int, Any]
     _channels: Any
+    in_kex: bool
     _next_channel: Callable[[], int]
     _send_message: Callable[[Message], None]
     _send_user_message: Callable[[Message], None]
@@ -191,25 +187,45 @@ class Transport(paramiko.Transport):
         self.name = "ssh-transport"
 
     def settle(self) -> None:
-        """After the log-in: wake up seldom, and watch the peer.
+        """After the log-in: sleep until something comes, and have the peer watched.
 
         The library wakes each connection ten times a second; 300 idle ones cost a sixth of a core that way.
         Nothing waits for those wake-ups: data and `close` wake the thread at once.
         """
-        self._read_ahead.settimeout(IDLE_CHECK_S)
-        self._read_ahead.dead_after_s = DEAD_AFTER_S
-        reference = weakref.ref(self)
+        self._read_ahead.settimeout(None)
+        life.watch.add(self)
 
-        def ask() -> None:
-            transport = reference()
-            # While keys are exchanged this very thread would have to wait for itself.
-            if transport is not None and not transport.in_kex:
-                transport.ask_for_life()
+    def run(self) -> None:
+        """The library's thread; whatever ends it, nobody need ask for signs of life afterwards."""
+        try:
+            super().run()
+        finally:
+            life.watch.remove(self)
 
-        self.packetizer.set_keepalive(KEEPALIVE_S, ask)
+    @property
+    def last_heard(self) -> float:
+        """When anything came last (monotonic)."""
+        return self._read_ahead.last_heard
+
+    @property
+    def asked_at(self) -> float:
+        """When the peer was asked for a sign of life last (monotonic)."""
+        return self._asked_at
+
+    @property
+    def fell_silent(self) -> bool:
+        """True when the connection ended because nothing came any more, not because the peer closed it."""
+        return self._read_ahead.fell_silent
+
+    def give_up(self) -> None:
+        """Close a connection whose peer is silent; readers and waiting requests end now."""
+        self._read_ahead.fell_silent = True
+        self._read_ahead.close()
 
     def ask_for_life(self) -> None:
         """Send a keepalive that wants a reply, unlike the library's own: any answer, also a refusal, proves life."""
+        if self.in_kex:
+            return  # it would wait for the peer's keys, which are a sign of life of their own
         self._asked_at = time.monotonic()
         message = Message()
         message.add_byte(cMSG_GLOBAL_REQUEST)

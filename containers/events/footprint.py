@@ -1,0 +1,21 @@
+"""Memory of a process with a thread or two for each device."""
+
+import ctypes
+import sys
+from typing import Final
+
+_M_ARENA_MAX: Final = -8  # malloc.h of the GNU C library
+_ARENAS: Final = 2
+
+
+def use_few_arenas() -> None:
+    """Have all threads share two heaps. Without effect on other C libraries.
+
+    The GNU C library gives each thread a heap of its own, up to eight for each core, and what one frees the others
+    cannot use: with a thousand threads, which hardly ever allocate at the same time, that is a third of the memory.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, _ARENAS)
