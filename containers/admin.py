@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from containers.models import Container, Event, Operation
+from containers.models import Container, Event, Image, Operation, UpdatePolicy, UpdateStatus
 
 
 class LookOnlyAdmin(admin.ModelAdmin[Any]):
@@ -55,3 +55,44 @@ class EventAdmin(LookOnlyAdmin):
     search_fields = ("actor_name", "actor_id", "action")
     date_hierarchy = "time"
     show_full_result_count = False
+
+
+@admin.register(Image)
+class ImageAdmin(LookOnlyAdmin):
+    """Images of all devices."""
+
+    list_display = ("__str__", "device", "architecture", "size_bytes", "created_at", "changed_at")
+    list_filter = ("device", "architecture")
+    list_select_related = ("device",)
+    search_fields = ("engine_id", "repo_tags")
+    show_full_result_count = False
+
+
+@admin.register(UpdateStatus)
+class UpdateStatusAdmin(LookOnlyAdmin):
+    """What was decided about updates."""
+
+    list_display = ("container", "state", "reason", "image", "change", "offered_tag", "known_at", "evaluated_at")
+    list_filter = ("state", "change", "reason")
+    list_select_related = ("container__device",)
+    search_fields = ("container__name", "repository", "offered_tag")
+    show_full_result_count = False
+
+
+@admin.register(UpdatePolicy)
+class UpdatePolicyAdmin(LookOnlyAdmin):
+    """What users decided about updates; made and undone on the pages of updates."""
+
+    list_display = (
+        "__str__",
+        "container",
+        "registry",
+        "repository",
+        "tag",
+        "created_by_name",
+        "created_at",
+        "ended_at",
+    )
+    list_filter = ("kind",)
+    list_select_related = ("container__device",)
+    search_fields = ("repository", "ignored", "created_by_name")

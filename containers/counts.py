@@ -5,9 +5,9 @@ from typing import Final
 
 from django.db.models import Count, F, Q
 
-from containers.models import Container
+from containers.models import Container, UpdateStatus
 from containers.querysets import FAILED, UNHEALTHY
-from devices.models import Device
+from devices.models import Device, now
 from ssm.lib.roles import SomeUser
 
 # Percent from which on a host needs attention. What Linux uses for caches counts as free memory.
@@ -21,6 +21,7 @@ class NavigationCounts:
 
     devices_needing_action: int
     containers_needing_action: int
+    updates: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,12 @@ class FleetCounts:
     failed: int
     dead: int
     created: int
+    updates: int
+    updates_major: int
+    updates_minor: int
+    updates_patch: int
+    updates_rebuilt: int
+    updates_failed: int
 
     @property
     def stopped(self) -> int:
@@ -83,13 +90,17 @@ def full_hosts(user: SomeUser, limit: int) -> list[FullHost]:
 
 
 def navigation_counts(user: SomeUser) -> NavigationCounts:
-    """What of the visible needs somebody. Two queries."""
+    """What of the visible needs somebody. Three queries."""
     devices = Device.objects.visible_to(user).filter(state=Device.State.UNREACHABLE).count()
-    return NavigationCounts(devices, Container.objects.visible_to(user).needing_action().count())
+    return NavigationCounts(
+        devices,
+        Container.objects.visible_to(user).needing_action().count(),
+        UpdateStatus.objects.visible_to(user).offering(now()).count(),
+    )
 
 
 def fleet_counts(user: SomeUser) -> FleetCounts:
-    """Counts of all that is visible. Two queries."""
+    """Counts of all that is visible. Three queries."""
     devices = Device.objects.visible_to(user).aggregate(
         devices=Count("pk"),
         devices_online=Count("pk", filter=Q(state=Device.State.ONLINE)),
@@ -112,4 +123,22 @@ def fleet_counts(user: SomeUser) -> FleetCounts:
             created=Count("pk", filter=Q(state=state.CREATED)),
         )
     )
-    return FleetCounts(**devices, **containers)
+    return FleetCounts(**devices, **containers, **_update_counts(user))
+
+
+def _update_counts(user: SomeUser) -> dict[str, int]:
+    moment = now()
+    offered = Q(state="update_available") & (Q(snoozed_until=None) | Q(snoozed_until__lte=moment))
+    counted: dict[str, int] = (
+        UpdateStatus.objects.visible_to(user)
+        .present()
+        .aggregate(
+            updates=Count("pk", filter=offered),
+            updates_major=Count("pk", filter=offered & Q(change="major")),
+            updates_minor=Count("pk", filter=offered & Q(change="minor")),
+            updates_patch=Count("pk", filter=offered & Q(change="patch")),
+            updates_rebuilt=Count("pk", filter=offered & Q(has_digest_update=True)),
+            updates_failed=Count("pk", filter=Q(state="error")),
+        )
+    )
+    return counted

@@ -20,14 +20,14 @@ from django.template.loader import render_to_string
 
 from containers.batches import find_batch
 from containers.counts import fleet_counts, navigation_counts
-from containers.models import Container, Operation
+from containers.models import Container, Operation, UpdateCheck
 from containers.templatetags.usage import CONTAINER_PARTS, DEVICE_PARTS, container_bar_cell, container_cell, device_cell
 from devices.models import Device
 from ssm.lib.database import database_work
 from ssm.lib.roles import SomeUser
 
 _ELEMENT: Final = re.compile(
-    r"(?P<kind>container|device|operation|batch)-(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<part>[a-z]{1,20})"
+    r"(?P<kind>container|device|operation|batch|check)-(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<part>[a-z]{1,20})"
 )
 _TEMPLATES: Final = {
     ("container", "row"): "containers/partials/row.html",
@@ -36,6 +36,7 @@ _TEMPLATES: Final = {
     ("device", "header"): "devices/partials/header.html",
     ("operation", "row"): "activity/partials/row.html",
     ("batch", "summary"): "activity/partials/batch.html",
+    ("check", "line"): "updates/partials/check.html",
 }
 _COUNTS: Final[dict[str, tuple[str, Callable[[SomeUser], Any]]]] = {
     "home-counts": ("home/partials/counts.html", fleet_counts),
@@ -201,4 +202,6 @@ def _load(element: Element) -> Model | None:
         return Device.objects.with_counts().select_related("credential", "usage").filter(pk=element.object_id).first()
     if element.kind == "batch":
         return find_batch(element.object_id)
+    if element.kind == "check":
+        return UpdateCheck.objects.filter(pk=element.object_id).first()
     return Operation.objects.select_related("device", "container").filter(pk=element.object_id).first()

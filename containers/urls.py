@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from containers.views import bulk, fleet, inside, logs, operations, pages, settings, statistics, top
+from containers.views import bulk, fleet, inside, logs, operations, pages, settings, statistics, top, updates
 
 container_urlpatterns = [
     path("", fleet.fleet, name="list"),
@@ -19,8 +19,16 @@ container_urlpatterns = [
     path("<uuid:pk>/inspect/", pages.inspect, name="inspect"),
     path("<uuid:pk>/events/", pages.events, name="events"),
     path("<uuid:pk>/operations/", operations.operations, name="operations"),
+    path("<uuid:pk>/updates/", updates.container_updates, name="updates"),
+]
+update_urlpatterns = [
+    path("", updates.updates, name="list"),
+    path("check/", updates.check, name="check"),
+    path("decide/", updates.decide, name="decide"),
+    path("used-by/", updates.used_by_repository, name="used_by"),
 ]
 urlpatterns = [
+    path("updates/", include((update_urlpatterns, "updates"))),
     path("containers/", include((container_urlpatterns, "containers"))),
     path("devices/<uuid:pk>/statistics/", statistics.device_page, name="device-statistics"),
     path("devices/<uuid:pk>/statistics/data/", statistics.device_data, name="device-statistics-data"),

@@ -82,6 +82,11 @@ ROUTES = (
     Route("GET", "containers:logs", VIEWERS, takes="container"),
     Route("GET", "containers:log_download", VIEWERS, takes="container", good=502),
     Route("GET", "containers:operations", VIEWERS, takes="container"),
+    Route("GET", "containers:updates", VIEWERS, takes="container"),
+    Route("GET", "updates:list", VIEWERS),
+    Route("GET", "updates:used_by", VIEWERS),
+    Route("POST", "updates:check", OPERATORS, good=302),
+    Route("POST", "updates:decide", OPERATORS, good=404, data={"act": "ignore:1.0", "repository": "none"}),
     Route("POST", "containers:operations", OPERATORS, good=302, takes="container", data={"kind": "pause"}),
 )
 
