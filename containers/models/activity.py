@@ -180,6 +180,8 @@ class Event(models.Model):
     actor_id = models.CharField(max_length=255, blank=True, default="")
     actor_name = models.CharField(max_length=255, blank=True, default="")
     attributes = models.JSONField(default=dict)
+    # How much it matters (containers.rules.events.Severity), known when it is stored, so that pages can filter by it.
+    severity = models.PositiveSmallIntegerField(default=0)
     # The Engine's clock; nanoseconds since 1970.
     time = models.DateTimeField()
     time_ns = models.BigIntegerField()
@@ -200,6 +202,10 @@ class Event(models.Model):
             models.Index(fields=["device", "-time_ns"], name="containers_event_device"),
             models.Index(fields=["container", "-time_ns"], name="containers_event_container"),
             models.Index(fields=["-time_ns"], name="containers_event_newest"),
+            # Warnings and failures among many that are neither.
+            models.Index(fields=["-time_ns"], name="containers_event_severe", condition=models.Q(severity__gte=2)),
+            # Retention.
+            models.Index(fields=["received_at"], name="containers_event_received"),
         ]
 
     def __str__(self) -> str:

@@ -56,6 +56,9 @@ class Container(models.Model):
     exit_code = models.IntegerField(null=True, blank=True)
     oom_killed = models.BooleanField(default=False)
     restart_count = models.PositiveIntegerField(default=0)
+    # A restart loop that was recognised in its events (containers.rules.loops): since when, and how often it ended.
+    looping_since = models.DateTimeField(null=True, blank=True)
+    loop_ends = models.PositiveIntegerField(default=0)
     restart_policy = models.CharField(max_length=40, blank=True, default="")
     status_text = models.CharField(max_length=255, blank=True, default="")
     error = models.TextField(blank=True, default="")
@@ -113,6 +116,12 @@ class Container(models.Model):
             models.Index(fields=["name"], name="containers_container_name_i", condition=models.Q(removed_at=None)),
             models.Index(fields=["state"], name="containers_container_state", condition=models.Q(removed_at=None)),
             models.Index(fields=["compose_project"], name="containers_container_project"),
+            # Those in a restart loop: some of a fleet.
+            models.Index(
+                fields=["looping_since"],
+                name="containers_container_looping",
+                condition=models.Q(looping_since__isnull=False),
+            ),
             # What a page has missed while it was on its way to its reader.
             models.Index(fields=["-changed_at"], name="containers_container_changed"),
             # "Used by" of an image.
