@@ -13,7 +13,7 @@ from registries.client.tokens import read_token, refused_token
 from registries.errors import CredentialsInvalid, UnsafeRealm
 from registries.providers import EntraCredentials
 from registries.rules.challenges import Challenge
-from registries.rules.origins import Origin, origin_of
+from registries.rules.origins import InvalidUrlError, Origin, origin_of
 
 # The log-in hosts of the public, the Chinese and the American government cloud.
 _LOGIN_HOSTS = {
@@ -23,6 +23,13 @@ _LOGIN_HOSTS = {
 }
 _AUDIENCE = "https://containerregistry.azure.net/.default"
 _TENANT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
+
+
+def _is_own(call: Call, challenge: Challenge) -> bool:
+    try:
+        return origin_of(challenge.realm) == call.origin
+    except InvalidUrlError:
+        return False
 
 
 class AcrTokens:
@@ -44,7 +51,7 @@ class AcrTokens:
 
     async def bearer(self, call: Call, challenge: Challenge, scope: str) -> tuple[TokenKey, Token]:
         """A token for this scope, from memory or fetched. Raises Unauthorized, BadResponse, UnsafeRealm."""
-        if challenge.realm and origin_of(challenge.realm) != call.origin:
+        if not _is_own(call, challenge):
             raise UnsafeRealm(
                 f"{call.access.host} names a token server on another host, which Azure's registries never do. "
                 "The credentials were not sent.",

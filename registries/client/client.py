@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -19,8 +20,8 @@ from registries.client.probing import probe
 from registries.client.results import ManifestHead, Quota, TagList, TestStep
 from registries.client.sending import Sender
 from registries.client.transport import Sessions
-from registries.errors import BadResponse, CredentialsInvalid, NotFound, QuotaLow, RegistryTimeout
-from registries.providers import Access, AwsCredentials, EntraCredentials, pull_credentials
+from registries.errors import CredentialsInvalid, NotFound, QuotaLow, RegistryError, RegistryTimeout
+from registries.providers import Access, AwsCredentials, EntraCredentials, provider_of, pull_credentials
 from registries.rules.digests import is_digest
 from registries.rules.manifests import ImageConfig, Manifest
 from registries.rules.origins import InvalidUrlError, Origin, origin_of
@@ -82,7 +83,7 @@ class RegistryClient:
         _check_repository(access, repository)
         async with self._call(access) as call:
             found = await read_tags(self._authoriser, call, self._limits, repository)
-            if not with_dates or access.provider != "hub":
+            if not with_dates or provider_of(access.host).id != "hub":
                 return found
             newest = await self._hub.newest(call, repository, _HUB_DATE_PAGES)
         return TagList(found.tags, found.is_truncated, newest.dates, newest.digests)
@@ -123,7 +124,7 @@ class RegistryClient:
                 return await probe(
                     self._sender, self._authoriser, call, self._limits, repository, lambda: self.quota(access), tell
                 )
-        except (NotFound, CredentialsInvalid, BadResponse, RegistryTimeout) as exc:
+        except RegistryError as exc:
             failed = TestStep("registry", "failed", exc.message, exc.fix, exc.code)
             tell(failed)
             return [failed]
@@ -177,6 +178,7 @@ class RegistryClient:
             ) from exc
         turn = self._turns.setdefault(origin, asyncio.Semaphore(self._limits.calls_per_origin))
         async with turn:
+            access = replace(access, base_url=access.base_url.rstrip("/"))
             call = Call(access, origin, credential_id(access), self._clock.monotonic() + self._limits.overall_s)
             try:
                 async with asyncio.timeout(self._limits.overall_s):

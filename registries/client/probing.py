@@ -41,7 +41,8 @@ async def probe(
         return _said(call, answer, challenge)
 
     async def log_in() -> str:
-        answer = await authoriser.send(call, outgoing, "")
+        # Without a repository the log-in alone is tried; anonymous users have nothing but repositories.
+        answer = await authoriser.send(call, outgoing, repository if call.access.is_anonymous else "")
         # One of Google's registries answers 403 here and works nevertheless.
         if answer.status not in (200, 403):
             raise failure(call.access, answer, "its version 2")

@@ -44,7 +44,7 @@ class Tokens:
         """
         realm = self._realm(call, challenge)
         key = TokenKey(call.origin, call.credential, scope)
-        if call.credential == ANONYMOUS and realm.origin.host in _SHARED_REALMS and not is_alone:
+        if call.credential == ANONYMOUS and scope and realm.origin.host in _SHARED_REALMS and not is_alone:
             key = TokenKey(realm.origin, ANONYMOUS, "")
         async with self.lock(key):
             token = self._memory.token(key, self._clock.monotonic())

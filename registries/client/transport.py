@@ -4,6 +4,7 @@ httpx's own transport offers no place for a network backend, so this is a small 
 header and the verification of certificates stay with the name; only the address is ours.
 """
 
+import asyncio
 import functools
 import hashlib
 import os
@@ -40,7 +41,11 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Open a TCP connection to a checked address of ``host``; the last failure is raised when none answers."""
-        endpoints = await self._connector.endpoints(host, port, allow_private=self._allow_private)
+        try:
+            async with asyncio.timeout(timeout):
+                endpoints = await self._connector.endpoints(host, port, allow_private=self._allow_private)
+        except TimeoutError as exc:
+            raise httpcore.ConnectTimeout("no answer of the name server") from exc
         share = None if timeout is None else max(timeout / max(len(endpoints), 1), 1.0)
         failure: Exception = httpcore.ConnectError("no address")
         for endpoint in endpoints:

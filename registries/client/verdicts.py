@@ -28,7 +28,7 @@ def failure(access: Access, answer: Answer, what: str) -> RegistryError:
             details=details,
         )
     if answer.status == 404 or message.code in _GONE:
-        is_registry = bool(message.code) or "docker-distribution-api-version" in answer.headers
+        is_registry = message.code or "docker-distribution-api-version" in answer.headers or not answer.body
         fix = "" if is_registry else "Check that this is the address of a registry: the answer is not that of one."
         return NotFound(f"{host} does not have {what}{quoted}.", fix=fix, details=details)
     if answer.status == 400 and b"HTTP request to an HTTPS server" in answer.body:

@@ -272,7 +272,7 @@ def anonymous_access(host: str) -> Access:
 
 def realm_hosts_of(access: Access) -> frozenset[str]:
     """The hosts that may get the credentials for a token, beside the registry's own: as a pair with this registry."""
-    pairs = PROVIDERS[access.provider].realm_hosts
+    pairs = PROVIDERS.get(access.provider, CUSTOM).realm_hosts
     is_own = provider_of(access.host).id == access.provider
     paired = pairs.get(access.host, pairs.get("*", ())) if is_own else ()
     return frozenset(host.casefold() for host in (*paired, *access.auth_hosts))
