@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 # Repositories that one run takes, of all origins and of each.
 MOST_OF_ALL: Final = 2000
-MOST_OF_ONE: Final = 200
+MOST_OF_ONE: Final = 500
 # Longer than a run can last: what a dead worker claimed is free again after that.
 CLAIMED: Final = timedelta(minutes=4)
 

@@ -71,12 +71,16 @@ def record(outcomes: list[Outcome]) -> None:
         )
         for row in rows:
             _settle(row, by_id[row.pk], moment, has_due_tags=row.pk in still_due)
-        RepositoryKnowledge.objects.bulk_update(rows, _REPOSITORY_COLUMNS)
+        # Far cheaper than bulk_update with its conditions for each column and row.
+        RepositoryKnowledge.objects.bulk_create(
+            rows, update_conflicts=True, unique_fields=["id"], update_fields=_REPOSITORY_COLUMNS
+        )
 
 
 def _write_tags(found: list[TagFound], moment: datetime) -> None:
     by_id = {item.job.row_id: item for item in found}
-    rows = list(TagKnowledge.objects.filter(pk__in=by_id))
+    # Locked: one that was forgotten meanwhile must not come back.
+    rows = list(TagKnowledge.objects.select_for_update().filter(pk__in=by_id).order_by("pk"))
     for row in rows:
         item = by_id[row.pk]
         trouble = item.trouble
@@ -91,7 +95,7 @@ def _write_tags(found: list[TagFound], moment: datetime) -> None:
         if item.details is not None:
             row.details_digest, row.platforms = item.digest, item.details.platforms
             row.size_bytes, row.created, row.labels = item.details.size_bytes, item.details.created, item.details.labels
-    TagKnowledge.objects.bulk_update(rows, _TAG_COLUMNS)
+    TagKnowledge.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=_TAG_COLUMNS)
 
 
 def _told(trouble: Trouble | None) -> tuple[str, str, str]:

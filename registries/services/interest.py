@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from registries.models import RepositoryKnowledge, TagKnowledge, now
 from registries.querysets import RepositoryQuerySet
@@ -44,8 +44,8 @@ def want(wanted: Iterable[Wanted], *, urgent: bool = False, max_age: timedelta) 
     """Register interest; what was last asked longer ago than ``max_age`` becomes due. How many repositories are due.
 
     An answer counts by its age, an error too: a repository that is refused is not asked again until ``max_age`` is
-    over (errors that may pass are tried again earlier, by the poll itself). ``urgent`` ones come first. The number of
-    queries does not depend on how many are wanted.
+    over (a registry that is not to be had is tried again earlier, by the poll itself). ``urgent`` ones come first. The
+    number of queries does not depend on how many are wanted, but for digests that were not known yet.
     """
     merged = _merge(wanted)
     if not merged:
@@ -54,39 +54,50 @@ def want(wanted: Iterable[Wanted], *, urgent: bool = False, max_age: timedelta) 
     with transaction.atomic():
         repositories = _repositories(merged)
         rows = _tag_rows(merged, repositories)
-        fresh = [row for row in rows if row.due_at is None and _is_older(row.attempted_at, moment - max_age)]
-        owners = {row.repository_id for row in rows if row.due_at is not None} | {row.repository_id for row in fresh}
-        TagKnowledge.objects.filter(pk__in=[row.pk for row in fresh]).update(due_at=moment)
-        _note_wanted(rows, moment)
-        return _make_due(merged, repositories, owners, moment, max_age, urgent=urgent)
+        stale = [row for row in rows if row.due_at is None and _is_older(row.attempted_at, moment - max_age)]
+        pending = {row.repository_id for row in rows if row.due_at is not None} | {row.repository_id for row in stale}
+        TagKnowledge.objects.filter(pk__in=[row.pk for row in stale]).update(due_at=moment)
+        limit = moment - _NOTED
+        _note(TagKnowledge.objects.filter(pk__in=[row.pk for row in rows if row.wanted_at < limit]), moment)
+        _note(
+            RepositoryKnowledge.objects.filter(
+                pk__in=[row.pk for row in repositories.values() if row.wanted_at < limit]
+            ),
+            moment,
+        )
+        _keep_local_digests(merged, repositories)
+        pending |= _make_lists_due(merged, repositories, moment, max_age)
+        return _make_due([row for row in repositories.values() if row.pk in pending], moment, urgent=urgent)
 
 
 def _merge(wanted: Iterable[Wanted]) -> dict[Pair, Wanted]:
     merged: dict[Pair, Wanted] = {}
     for item in wanted:
         known = merged.get(item.pair)
-        merged[item.pair] = (
-            item
-            if known is None
-            else Wanted(
+        if known is not None:
+            item = Wanted(
                 item.registry,
                 item.repository,
                 known.tags | item.tags,
                 known.needs_tag_list or item.needs_tag_list,
                 known.local_digests | item.local_digests,
             )
-        )
+        merged[item.pair] = item
     return merged
 
 
 def _repositories(merged: dict[Pair, Wanted]) -> dict[Pair, RepositoryKnowledge]:
     """Rows of all pairs, made where missing and locked in one order: two devices that want the same do not clash."""
-    RepositoryKnowledge.objects.bulk_create(
-        [RepositoryKnowledge(host=host, path=path) for host, path in sorted(merged)], ignore_conflicts=True
-    )
+    condition = _is_one_of(merged)
+    known = set(RepositoryKnowledge.objects.filter(condition).values_list("host", "path"))
+    missing = sorted(set(merged) - known)
+    if missing:
+        RepositoryKnowledge.objects.bulk_create(
+            [RepositoryKnowledge(host=host, path=path) for host, path in missing], ignore_conflicts=True
+        )
     found = (
         RepositoryKnowledge.objects.select_for_update()
-        .filter(_is_one_of(merged))
+        .filter(condition)
         .defer("tags", "tag_dates")
         .order_by("host", "path")
     )
@@ -104,12 +115,23 @@ def _is_one_of(pairs: Iterable[Pair]) -> Q:
 
 
 def _tag_rows(merged: dict[Pair, Wanted], repositories: dict[Pair, RepositoryKnowledge]) -> list[TagKnowledge]:
+    """Rows of all wanted tags, made where missing."""
     names = {repositories[pair].pk: item.tags for pair, item in merged.items()}
+    rows = _known_tags(names)
+    known = {(row.repository_id, row.tag) for row in rows}
+    missing = [(pk, tag) for pk, tags in names.items() for tag in sorted(tags) if (pk, tag) not in known]
+    if not missing:
+        return rows
     TagKnowledge.objects.bulk_create(
-        [TagKnowledge(repository_id=pk, tag=tag) for pk, tags in names.items() for tag in sorted(tags)],
-        ignore_conflicts=True,
+        [TagKnowledge(repository_id=pk, tag=tag) for pk, tag in missing], ignore_conflicts=True
     )
-    found = TagKnowledge.objects.filter(repository__in=names).defer("platforms", "labels")
+    return _known_tags(names)
+
+
+def _known_tags(names: dict[UUID, frozenset[str]]) -> list[TagKnowledge]:
+    found = TagKnowledge.objects.filter(repository__in=names).only(
+        "repository_id", "tag", "due_at", "attempted_at", "wanted_at"
+    )
     return [row for row in found if row.tag in names[row.repository_id]]
 
 
@@ -117,45 +139,41 @@ def _is_older(moment: datetime | None, limit: datetime) -> bool:
     return moment is None or moment <= limit
 
 
-def _note_wanted(rows: list[TagKnowledge], moment: datetime) -> None:
-    stale = [row.pk for row in rows if row.wanted_at < moment - _NOTED]
-    if stale:
-        TagKnowledge.objects.filter(pk__in=stale).update(wanted_at=moment)
+def _note(rows: QuerySet[Any], moment: datetime) -> None:
+    rows.update(wanted_at=moment)
 
 
-def _make_due(
-    merged: dict[Pair, Wanted],
-    repositories: dict[Pair, RepositoryKnowledge],
-    owners: set[UUID],
-    moment: datetime,
-    max_age: timedelta,
-    *,
-    urgent: bool,
-) -> int:
-    due, changed = 0, []
+def _keep_local_digests(merged: dict[Pair, Wanted], repositories: dict[Pair, RepositoryKnowledge]) -> None:
     for pair, item in merged.items():
         row = repositories[pair]
-        before = (row.needs_tag_list, row.tags_due_at, row.due_at, row.is_urgent, row.wanted_at, row.local_digests)
-        row.needs_tag_list |= item.needs_tag_list
-        if item.needs_tag_list and row.tags_due_at is None and _is_older(row.tags_attempted_at, moment - max_age):
-            row.tags_due_at = moment
-        new = sorted(item.local_digests - set(row.local_digests))
-        row.local_digests = [*row.local_digests, *new][-_LOCAL_DIGESTS:]
-        if row.pk in owners or row.tags_due_at is not None:
-            due += 1
-            # What waits for its turn after a failure is not hurried by a schedule, only by a person.
-            if row.due_at is None or urgent:
-                row.due_at = moment
-            row.is_urgent |= urgent
-        if row.wanted_at < moment - _NOTED:
-            row.wanted_at = moment
-        after = (row.needs_tag_list, row.tags_due_at, row.due_at, row.is_urgent, row.wanted_at, row.local_digests)
-        if after != before:
-            changed.append(row)
-    RepositoryKnowledge.objects.bulk_update(
-        changed, ["needs_tag_list", "tags_due_at", "due_at", "is_urgent", "wanted_at", "local_digests"], batch_size=500
-    )
-    return due
+        if new := sorted(item.local_digests - set(row.local_digests)):
+            kept = [*row.local_digests, *new][-_LOCAL_DIGESTS:]
+            RepositoryKnowledge.objects.filter(pk=row.pk).update(local_digests=kept)
+
+
+def _make_lists_due(
+    merged: dict[Pair, Wanted],
+    repositories: dict[Pair, RepositoryKnowledge],
+    moment: datetime,
+    max_age: timedelta,
+) -> set[UUID]:
+    """Make the tag lists due that are wanted and old; which repositories have one due now, whoever asked for it."""
+    needed = [repositories[pair] for pair, item in merged.items() if item.needs_tag_list]
+    unmarked = [row.pk for row in needed if not row.needs_tag_list]
+    RepositoryKnowledge.objects.filter(pk__in=unmarked).update(needs_tag_list=True)
+    old = [row.pk for row in needed if row.tags_due_at is None and _is_older(row.tags_attempted_at, moment - max_age)]
+    RepositoryKnowledge.objects.filter(pk__in=old).update(tags_due_at=moment)
+    return {row.pk for row in repositories.values() if row.tags_due_at is not None} | set(old)
+
+
+def _make_due(rows: list[RepositoryKnowledge], moment: datetime, *, urgent: bool) -> int:
+    """What waits for its turn after a failure is not hurried by a schedule, only by a person."""
+    due = RepositoryKnowledge.objects.filter(pk__in=[row.pk for row in rows if urgent or row.due_at is None])
+    if urgent:
+        due.update(due_at=moment, is_urgent=True)
+    else:
+        due.update(due_at=moment)
+    return len(rows)
 
 
 def knowledge(pairs: Iterable[Pair]) -> dict[Pair, RepositoryKnowledge]:

@@ -178,6 +178,8 @@ def pairs_in_use() -> int:
 
 def run_cycle(port: int, word: str) -> Cycle:
     """A whole cycle: every device's check, the polls, the evaluations."""
+    from django.db.models import F
+
     from containers.updates.cycle import check_device, evaluate_moved
     from devices.models import Device
     from registries.models import RepositoryKnowledge, TagKnowledge
@@ -185,10 +187,8 @@ def run_cycle(port: int, word: str) -> Cycle:
 
     # As if the last cycle were long ago: every schedule asks for what is older than half of it.
     long_ago = timedelta(days=1)
-    for row in RepositoryKnowledge.objects.filter(tags_attempted_at__isnull=False):
-        RepositoryKnowledge.objects.filter(pk=row.pk).update(tags_attempted_at=row.tags_attempted_at - long_ago)
-    for tag in TagKnowledge.objects.filter(attempted_at__isnull=False):
-        TagKnowledge.objects.filter(pk=tag.pk).update(attempted_at=tag.attempted_at - long_ago)
+    RepositoryKnowledge.objects.update(tags_attempted_at=F("tags_attempted_at") - long_ago)
+    TagKnowledge.objects.update(attempted_at=F("attempted_at") - long_ago)
     before, started = requests_seen(port), time.monotonic()
     for pk in Device.objects.filter(name__startswith=NAME).values_list("pk", flat=True):
         check_device(str(pk))

@@ -76,7 +76,7 @@ def test_list_offers_changes_to_administrators_alone(people: People, who: str, l
     assert ("/registries/add/" in page) is links
 
 
-def test_pages_take_the_same_queries_for_one_row_and_for_thirty(viewer: Client, django_assert_max_num_queries) -> None:  # type: ignore[no-untyped-def]
+def test_pages_take_the_same_queries_for_one_row_and_for_thirty(viewer: Client) -> None:
     registry = RegistryFactory(host="docker.io", provider="hub")
     first = TagFactory(repository__path="library/first").repository
     urls = ("/registries/", f"/registries/{registry.pk}/", "/registries/repositories/", first.get_absolute_url())
