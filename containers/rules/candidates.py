@@ -228,7 +228,7 @@ class _Search:
         in_major = [found for found in allowed if found[1].parts[:1] == same[:1]]
         in_minor = [found for found in allowed if len(same) > 1 and found[1].parts[:2] == same[:2]]
         if variants:
-            text = f"{len(variants)} newer versions exist in other variants."
+            text = f"{len(variants)} newer version{'s exist' if len(variants) > 1 else ' exists'} in other variants."
             named = [tag for tag, _version in sorted(variants, key=self._order, reverse=True)[:EXAMPLES]]
             self.trace.note("other_variants", text, tags=named, count=len(variants))
         choice = self._choice(
