@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db import OperationalError
 
 from containers.models import Container, HostUsage
@@ -31,7 +30,6 @@ from ssm.lib.errors import SsmError
 
 logger = logging.getLogger(__name__)
 
-_LOCK_SLACK_S: Final = 60
 _MOST_TEXT: Final = 2000
 _NAMED: Final = 5
 _DEFAULT_INTERVAL_S: Final = 60.0
@@ -48,21 +46,13 @@ class _Running:
 
 
 def sample(device_id: str) -> None:
-    """Read one device and store what it uses; what fails is noted on its row. One at a time for each device.
+    """Read one device and store what it uses; what fails is noted on its row. The caller sees to one at a time.
 
     Blocks for the time that opening a connection takes, plus ``SSM_STATISTICS_DEVICE_SECONDS``.
     """
-    lock, holder = f"statistics-lock:{device_id}", uuid.uuid4().hex
-    if not cache.add(lock, holder, settings.SSM_STATISTICS_DEVICE_SECONDS + _LOCK_SLACK_S):
-        return
-    try:
-        devices = Device.objects.select_related("credential").prefetch_related("host_keys")
-        device = devices.filter(pk=device_id).first()
-        if device is not None and device.watch_enabled and device.statistics_enabled:
-            _sample(device)
-    finally:
-        if cache.get(lock) == holder:
-            cache.delete(lock)
+    device = Device.objects.select_related("credential").prefetch_related("host_keys").filter(pk=device_id).first()
+    if device is not None and device.watch_enabled and device.statistics_enabled:
+        _sample(device)
 
 
 def _sample(device: Device) -> None:

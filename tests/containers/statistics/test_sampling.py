@@ -4,8 +4,9 @@ import json
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,26 +16,31 @@ from django.core.cache import cache
 
 from containers.models import Container, ContainerUsage, HostUsage
 from containers.rules.statistics import parse_reading, usage_between
-from containers.statistics import asking, hosts
+from containers.statistics import asking, hosts, partitions
 from containers.statistics.asking import ONE_SHOT, ask
 from containers.statistics.lastreadings import recall
 from containers.statistics.reading import container_series
 from containers.statistics.sampling import read_and_store
+from containers.tasks import keep_statistics, sample_device
 from devices.connections import Engine, open_engine, pool
 from devices.services import connection_target
 from tests.containers.logstage import add_device
-from tests.containers.stage import MakeStage, Stage, eventually, unique
+from tests.containers.stage import MakeStage, Stage, eventually, heard, unique
 from tests.containers.statistics.answers import V1, changed
-from tests.containers.statistics.cli import docker_stats, podman_cpu_percent
+from tests.containers.statistics.cli import Shown, docker_stats, podman_cpu_percent
 from tests.devices.servers import answering, unix_server
 from tests.devices.targets import target_of
+from tests.factories import DeviceFactory
 from tests.fleet import Fleet, Host
 from tests.fleet.fixtures import LeaseHost
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# A fifth of one CPU whatever else the machine does, 16 MiB of memory that stay, two processes.
-LOAD_PERCENT = 20.0
+# A small share of one CPU, which even a busy machine can give; 16 MiB of memory that stay.
+LOAD_PERCENT = 5.0
+# Of CPU figures of spans that overlap but are not the same, on a machine that does other things meanwhile.
+CPU_TOLERANCE = 1.5
+ATTEMPTS = 4
 LOAD = ["sh", "-c", "dd if=/dev/zero of=/dev/shm/held bs=1M count=16 2>/dev/null; while :; do :; done"]
 IDLE = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"]
 
@@ -73,17 +79,11 @@ def test_figures_equal_those_of_docker_stats_at_the_same_moment(
     stage = make_stage(which)
     engine_id, _name = run_load(stage.host)
     stage.sweep()
-    read(stage)
 
-    shown = docker_stats(fleet, stage.host, engine_id)
-    note = read(stage)
+    usage, shown = _both(stage, engine_id, lambda: docker_stats(fleet, stage.host, engine_id))
 
-    usage = usage_of(stage.row(engine_id))
     raw = parse_reading(stage.engine.get_json(f"/containers/{engine_id}/stats", ONE_SHOT))
-    assert note == ""
-    # Two spans that overlap but are not the same, on a machine that does other things too.
-    assert usage.cpu_percent == pytest.approx(shown.cpu_percent, abs=0.25 * LOAD_PERCENT)
-    assert usage.cpu_percent == pytest.approx(LOAD_PERCENT, abs=0.25 * LOAD_PERCENT)
+    assert usage.cpu_percent == pytest.approx(shown.cpu_percent, abs=CPU_TOLERANCE)
     # The CLI rounds to four digits; the kernel's own share of it moves by some pages.
     assert usage.memory_bytes == pytest.approx(shown.memory_bytes, rel=0.01)
     assert usage.memory_limit_bytes == pytest.approx(shown.memory_limit_bytes, rel=0.001)
@@ -97,16 +97,29 @@ def test_figures_of_podman_equal_its_own(fleet: Fleet, make_stage: MakeStage) ->
     stage = make_stage("podman")
     engine_id, name = run_load(stage.host)
     stage.sweep()
-    read(stage)
 
-    shown, cpu_percent = docker_stats(fleet, stage.host, engine_id), podman_cpu_percent(stage.host, name)
-    read(stage)
+    def look() -> Shown:
+        # By the docker CLI's rule podman's answers give a share of the busy time; its own command tells it right.
+        shown = docker_stats(fleet, stage.host, engine_id)
+        return replace(shown, cpu_percent=podman_cpu_percent(stage.host, name))
 
-    usage = usage_of(stage.row(engine_id))
-    assert usage.cpu_percent == pytest.approx(LOAD_PERCENT, abs=0.25 * LOAD_PERCENT)
-    assert usage.cpu_percent == pytest.approx(cpu_percent, abs=0.3 * LOAD_PERCENT)
+    usage, shown = _both(stage, engine_id, look)
+
+    assert usage.cpu_percent == pytest.approx(shown.cpu_percent, abs=CPU_TOLERANCE)
     assert usage.memory_bytes == pytest.approx(shown.memory_bytes, rel=0.02)
     assert usage.pids == shown.pids
+
+
+def _both(stage: Stage, engine_id: str, look: Callable[[], Shown]) -> tuple[ContainerUsage, Shown]:
+    """Our figures and the host's own of the same moment; again, when the machine was too busy to keep the load even."""
+    for _attempt in range(ATTEMPTS):
+        assert read(stage) == ""
+        shown = look()
+        assert read(stage) == ""
+        usage = usage_of(stage.row(engine_id))
+        if abs((usage.cpu_percent or 0) - shown.cpu_percent) <= CPU_TOLERANCE:
+            break
+    return usage, shown
 
 
 def test_figures_are_right_to_a_hair_over_the_engines_own_second(stage: Stage) -> None:
@@ -178,7 +191,7 @@ def test_restarted_container_gives_no_spike(stage: Stage) -> None:
     assert after_restart is None
     assert usage_of(stage.row(engine_id)).cpu_percent is not None
     figures = usage_of(stage.row(engine_id)).recent_cpu
-    assert all(figure is None or figure < 5 * LOAD_PERCENT for figure in figures)
+    assert all(figure is None or figure < 10 * LOAD_PERCENT for figure in figures)
 
 
 def test_recreated_container_keeps_its_past(stage: Stage) -> None:
@@ -380,6 +393,78 @@ def test_hostile_answers_are_gaps(fleet: Fleet, docker_host: Host) -> None:
     with standing_in(fleet, docker_host, answering(respond), 3) as (device, engine, _rows):
         assert read_and_store(device, engine) == ""
         assert not ContainerUsage.objects.filter(memory_bytes__gt=0).exists()
+
+
+# ---- the task
+
+
+def test_sample_notes_when_and_how_long_and_tells_open_pages_once(stage: Stage) -> None:
+    stage.sweep()
+
+    with heard() as messages:
+        sample_device(str(stage.device.pk))
+        told = [message for message in messages(1) if message["kind"] == "usage"]
+
+    stage.device.refresh_from_db()
+    assert stage.device.last_statistics_at is not None
+    assert stage.device.last_statistics_duration_ms is not None
+    assert (stage.device.last_statistics_error, stage.device.statistics_interval_s) == ("", None)
+    assert [(message["device"], message["ids"]) for message in told] == [(str(stage.device.pk), [str(stage.device.pk)])]
+    assert HostUsage.objects.filter(device=stage.device).exists()
+
+
+@pytest.mark.parametrize("column", ["watch_enabled", "statistics_enabled"])
+def test_sample_of_a_device_without_statistics_does_nothing(column: str) -> None:
+    device = DeviceFactory(online=True, **{column: False})
+
+    sample_device(str(device.pk))
+
+    device.refresh_from_db()
+    assert (device.last_statistics_at, device.last_statistics_error) == (None, "")
+
+
+def test_sample_of_a_host_that_is_away_notes_why_and_keeps_the_figures() -> None:
+    device = DeviceFactory(online=True)
+    HostUsage.objects.create(device=device, load_1=1.5)
+
+    sample_device(str(device.pk))
+
+    device.refresh_from_db()
+    assert device.last_statistics_at is None
+    assert "127.0.0.1" in device.last_statistics_error
+    assert HostUsage.objects.get(device=device).load_1 == 1.5
+
+
+def test_sample_of_a_deleted_device_does_nothing() -> None:
+    sample_device(str(uuid.uuid4()))
+
+
+def test_sample_of_a_slow_host_makes_its_interval_longer_says_so_and_comes_back(
+    fleet: Fleet, docker_host: Host, settings: Any
+) -> None:
+    settings.SSM_STATISTICS_HOST_PERCENT = 1
+    with standing_in(fleet, docker_host, stats_engine(each_s=0.2), 16) as (device, _engine, _rows):
+        sample_device(str(device.pk))
+        device.refresh_from_db()
+        slow_s, said, planned = device.statistics_interval_s, device.last_statistics_error, device.next_statistics_at
+
+        settings.SSM_STATISTICS_HOST_PERCENT = 100
+        for _ in range(4):
+            sample_device(str(device.pk))
+        device.refresh_from_db()
+
+    assert slow_s is not None
+    assert slow_s >= 75
+    assert f"it is read every {slow_s} s in place of every 60 s" in said
+    assert planned is not None
+    assert planned > datetime.now(UTC) + timedelta(seconds=slow_s / 2 - 30)
+    assert (device.statistics_interval_s, device.last_statistics_error) == (None, "")
+
+
+def test_keep_statistics_makes_partitions_ahead() -> None:
+    keep_statistics()
+
+    assert partitions.SAMPLES.begin_of(datetime.now(UTC)) in partitions.begins(partitions.SAMPLES)
 
 
 def _noting(engine: Engine, asked: list[Any]) -> Any:
