@@ -6,7 +6,7 @@ from typing import Final
 from django.db.models import Count, F, Q
 
 from containers.models import Container, UpdateStatus
-from containers.querysets import FAILED, UNHEALTHY
+from containers.querysets import FAILED, LOOPING, UNHEALTHY
 from devices.models import Device, now
 from ssm.lib.roles import SomeUser
 
@@ -115,7 +115,7 @@ def fleet_counts(user: SomeUser) -> FleetCounts:
             running=Count("pk", filter=Q(state=state.RUNNING)),
             healthy=Count("pk", filter=Q(state=state.RUNNING, health=health.HEALTHY)),
             unhealthy=Count("pk", filter=UNHEALTHY),
-            restarting=Count("pk", filter=Q(state=state.RESTARTING)),
+            restarting=Count("pk", filter=LOOPING | Q(state=state.RESTARTING)),
             paused=Count("pk", filter=Q(state=state.PAUSED)),
             exited=Count("pk", filter=Q(state=state.EXITED)),
             failed=Count("pk", filter=FAILED),

@@ -9,7 +9,7 @@ from django.db.models import Count, F, Q
 from django.http import QueryDict
 
 from containers.models import Operation
-from containers.querysets import FAILED, UNHEALTHY, ContainerQuerySet, OperationQuerySet
+from containers.querysets import FAILED, LOOPING, UNHEALTHY, ContainerQuerySet, OperationQuerySet
 from devices.models import now
 from ssm.lib.tables import Chip, Choice, chips, choice_of, order_by, sort_of, text_of
 
@@ -19,7 +19,7 @@ LONGEST_LIST: Final = 300
 STATES: Final = (
     Choice("attention", "Needs attention"),
     Choice("running", "Running"),
-    Choice("restarting", "Restarting"),
+    Choice("restarting", "Restarting or in a loop"),
     Choice("paused", "Paused"),
     Choice("failed", "Exited with an error"),
     Choice("exited", "Exited"),
@@ -95,6 +95,8 @@ class FleetFilter:
             containers = containers.needing_action()
         elif self.state == "failed":
             containers = containers.filter(FAILED)
+        elif self.state == "restarting":
+            containers = containers.filter(LOOPING | Q(state="restarting"))
         elif self.state:
             containers = containers.filter(state=self.state)
         if self.health == "unhealthy":

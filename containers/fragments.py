@@ -34,6 +34,7 @@ _TEMPLATES: Final = {
     ("container", "header"): "containers/partials/header.html",
     ("device", "row"): "devices/partials/row.html",
     ("device", "header"): "devices/partials/header.html",
+    ("device", "schedules"): "devices/partials/schedules.html",
     ("operation", "row"): "activity/partials/row.html",
     ("batch", "summary"): "activity/partials/batch.html",
     ("check", "line"): "updates/partials/check.html",

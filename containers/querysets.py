@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Ended badly. SIGINT and SIGTERM (130, 143) are what a program ends by that was asked to end.
 FAILED = Q(state="exited") & ~Q(exit_code=None) & (~Q(exit_code__in=[0, 130, 143]) | Q(oom_killed=True))
+# Ends again and again without anybody having asked for it: containers.rules.loops.
+LOOPING = Q(looping_since__isnull=False)
 # A container keeps its last health after its end, when it means nothing any more.
 UNHEALTHY = Q(state="running", health="unhealthy")
 
@@ -65,7 +67,7 @@ class ContainerQuerySet(QuerySet["Container"]):
 
     def needing_action(self) -> Self:
         """Present containers that somebody should look at."""
-        return self.present().filter(UNHEALTHY | FAILED | Q(state__in=["restarting", "dead"]))
+        return self.present().filter(UNHEALTHY | FAILED | LOOPING | Q(state__in=["restarting", "dead"]))
 
 
 class OperationQuerySet(QuerySet["Operation"]):

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import OperationalError
 
 from containers import execution, operations, sync
+from containers.events import loops
 from containers.models import Event, Operation
 from containers.push import publish
 from containers.statistics import rollup, sampling
@@ -56,6 +57,12 @@ def _sweep(device_id: str) -> None:
     else:
         unread = f"{len(changes.unread)} could not be inspected: " + "; ".join(changes.unread[:5])
         sync.record_sweep(device, started_at=started_at, error=unread[:2000] if changes.unread else "")
+
+
+@shared_task(name="containers.end_loops")
+def end_loops() -> None:
+    """End the restart loops of containers that stay up."""
+    loops.end_loops()
 
 
 @shared_task(name="containers.run_operation")

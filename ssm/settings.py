@@ -132,6 +132,7 @@ CELERY_TIMEZONE = "UTC"
 # A few ticks that look for due work, whatever the size of the fleet.
 CELERY_BEAT_SCHEDULE = {
     "hand-out-due-work": {"task": "containers.hand_out_due_work", "schedule": 5.0, "options": {"expires": 5}},
+    "end-loops": {"task": "containers.end_loops", "schedule": 15.0, "options": {"expires": 15}},
     "settle-operations": {"task": "containers.settle_operations", "schedule": 5.0, "options": {"expires": 10}},
     "poll-registries": {"task": "registries.poll_due", "schedule": 5.0, "options": {"expires": 5}},
     "evaluate-updates": {"task": "containers.evaluate_updates", "schedule": 3.0, "options": {"expires": 3}},

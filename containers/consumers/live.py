@@ -48,6 +48,8 @@ PAGE_ON_ITS_WAY: Final = timedelta(seconds=30)
 READ_BEFORE: Final = timedelta(seconds=2)
 # Pages that list what needs attention: any change may add or take a line there.
 _ATTENTIVE_PAGES: Final = frozenset({"home"})
+# Pages that list events: of the whole fleet, or of the device or container that they are about.
+_EVENT_PAGES: Final = frozenset({"events", "device", "container-events"})
 # Lists answers about updates, which come and go with each of them.
 _UPDATES_PAGE: Final = "updates"
 # Pages whose rows depend on what is used, which changes with every reading of every device: seconds between two looks.
@@ -234,9 +236,15 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if change["kind"] == _USAGE:
             if shown_usage := self._shown.get(f"{_USAGE}-{device_id}"):
                 self._schedule(shown_usage, number)
+            if shown_schedules := self._shown.get(f"device-{device_id}-schedules"):
+                self._schedule(shown_schedules, number)
             moment = time.monotonic()
             if self._page in _USAGE_PAGES and moment >= self._usage_signal_not_before:
                 self._usage_signal_not_before = moment + _USAGE_PAGES[self._page]
+                self._schedule_signal()
+            return
+        if change["kind"] == "event":
+            if self._page in _EVENT_PAGES and (self._page == "events" or self._shows_any([*change["ids"], device_id])):
                 self._schedule_signal()
             return
         touched = [*change["ids"], device_id]
@@ -255,6 +263,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
             came_or_went = True
         if came_or_went or self._page in _ATTENTIVE_PAGES or (concerned and not self._page.endswith("s")):
             self._schedule_signal()
+
+    def _shows_any(self, object_ids: list[str]) -> bool:
+        """Whether the page is about one of these objects."""
+        return any(object_id in self._by_object for object_id in object_ids)
 
     def _schedule(self, shown: _Shown, number: int) -> None:
         shown.wanted = max(shown.wanted, number)

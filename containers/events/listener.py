@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from containers.events.coalescing import Coalescer
 from containers.events.follower import Follower
+from containers.events.footprint import give_back_memory
 from containers.events.leases import Leases
 from containers.events.recording import record, record_unseen
 from containers.push import publish
@@ -31,6 +32,7 @@ LOOK_EVERY_S: Final = 1.0
 # Leases last three times as long: two lost round trips in a row do no harm.
 HOLD_EVERY_S: Final = 5.0
 NOTE_EVERY_S: Final = 20.0
+TRIM_EVERY_S: Final = 60.0
 # A host that vanished is noticed by its connection (devices.ssh.life). An engine that hangs is found by asking it: each
 # one this often in a small fleet, and so many in a second, one after the other, in a large one.
 PING_EVERY_S: Final = 10.0
@@ -61,6 +63,7 @@ class Listener:
         self._seen = ""
         self._next_hold = 0.0
         self._next_note = 0.0
+        self._next_trim = time.monotonic() + TRIM_EVERY_S
         self._pinged: dict[str, float] = {}
 
     def run(self) -> None:
@@ -73,6 +76,9 @@ class Listener:
                 logger.warning("cannot look for devices: %s", exc)
                 self._seen = ""
             self._ping_some()
+            if time.monotonic() >= self._next_trim:
+                self._next_trim = time.monotonic() + TRIM_EVERY_S
+                give_back_memory()
             self._stopped.wait(LOOK_EVERY_S)
         self._end()
 

@@ -5,10 +5,11 @@ import logging
 from django.db import transaction
 
 from containers import sync
+from containers.events.loops import ENDING, note_loop
 from containers.image_sync import apply_image_event
 from containers.models import Container, Event
 from containers.push import publish
-from containers.rules.events import EngineEvent
+from containers.rules.events import EngineEvent, describe
 from containers.rules.inspection import time_from_ns
 from devices.connections import Engine
 from devices.models import Device, now
@@ -28,7 +29,7 @@ def record(device: Device, engine: Engine, events: list[EngineEvent]) -> None:
         if last.kind == "image":
             apply_image_event(device, engine, last.action, last.actor_id)
         with transaction.atomic(durable=True):
-            _store(device, events, _row_of(device, last))
+            _note(device, events, _row_of(device, last))
         return
     engine_id = last.container_id
     _note_end(device, events)
@@ -38,7 +39,7 @@ def record(device: Device, engine: Engine, events: list[EngineEvent]) -> None:
         engine_id,
         facts,
         max(event.time_ns for event in changing),
-        also=lambda row_id: _store(device, events, row_id or _row_of(device, last)),
+        also=lambda row_id: _note(device, events, row_id or _row_of(device, last)),
         rivals=sync.look_at_rivals(device, engine, facts) if facts else {},
     )
 
@@ -78,7 +79,7 @@ def _note_end(device: Device, events: list[EngineEvent]) -> None:
 def record_unseen(device: Device, events: list[EngineEvent]) -> None:
     """Store events whose object could not be looked at; a sweep has to make up for it."""
     with transaction.atomic(durable=True):
-        _store(device, events, _row_of(device, events[-1]))
+        _note(device, events, _row_of(device, events[-1]))
 
 
 def _row_of(device: Device, event: EngineEvent) -> str | None:
@@ -90,6 +91,14 @@ def _row_of(device: Device, event: EngineEvent) -> str | None:
     if known is None and event.actor_name:
         known = rows.filter(name=event.actor_name, removed_at=None).values_list("pk", flat=True).first()
     return str(known) if known else None
+
+
+def _note(device: Device, events: list[EngineEvent], container_id: str | None) -> None:
+    """Store the events, see whether they make or end a restart loop, and tell open pages."""
+    _store(device, events, container_id)
+    if container_id is not None and any(event.kind == "container" and event.action in ENDING for event in events):
+        note_loop(device, container_id, events[-1].actor_id, events[-1].time_ns)
+    publish("event", device.pk, [container_id or device.pk])
 
 
 def _store(device: Device, events: list[EngineEvent], container_id: str | None) -> None:
@@ -104,6 +113,7 @@ def _store(device: Device, events: list[EngineEvent], container_id: str | None) 
                 actor_id=event.actor_id,
                 actor_name=event.actor_name,
                 attributes=event.attributes,
+                severity=describe(event).severity,
                 time=time_from_ns(event.time_ns) or moment,
                 time_ns=event.time_ns,
                 received_at=moment,

@@ -4,38 +4,43 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('containers', '0005_updates'),
-        ('devices', '0002_schedules'),
+        ("containers", "0005_updates"),
+        ("devices", "0002_schedules"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='container',
-            name='loop_ends',
+            model_name="container",
+            name="loop_ends",
             field=models.PositiveIntegerField(default=0),
         ),
         migrations.AddField(
-            model_name='container',
-            name='looping_since',
+            model_name="container",
+            name="looping_since",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='event',
-            name='severity',
+            model_name="event",
+            name="severity",
             field=models.PositiveSmallIntegerField(default=0),
         ),
         migrations.AddIndex(
-            model_name='container',
-            index=models.Index(condition=models.Q(('looping_since__isnull', False)), fields=['looping_since'], name='containers_container_looping'),
+            model_name="container",
+            index=models.Index(
+                condition=models.Q(("looping_since__isnull", False)),
+                fields=["looping_since"],
+                name="containers_container_looping",
+            ),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(condition=models.Q(('severity__gte', 2)), fields=['-time_ns'], name='containers_event_severe'),
+            model_name="event",
+            index=models.Index(
+                condition=models.Q(("severity__gte", 2)), fields=["-time_ns"], name="containers_event_severe"
+            ),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(fields=['received_at'], name='containers_event_received'),
+            model_name="event",
+            index=models.Index(fields=["received_at"], name="containers_event_received"),
         ),
     ]

@@ -1,6 +1,7 @@
 """The Engine's event stream: JSON objects in chunks of any size, to facts about events.
 
-Source: Docker Engine API, ``GET /events``; podman's compatible stream uses a few other action words.
+Source: Docker Engine API, ``GET /events``; podman's compatible stream uses a few other action words. What an event
+means, in words, is told by ``describe`` (containers.rules.sentences).
 """
 
 import json
@@ -9,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from containers.rules.masking import MASK, clean_text, is_secret_name, scalar_text
+from containers.rules.sentences import Severity, describe
+
+__all__ = ["EngineEvent", "EventDecoder", "EventStreamError", "Severity", "describe", "engine_events"]
 
 # An event is a few hundred bytes plus the labels of its object.
 MAX_EVENT_BYTES: Final = 1024 * 1024

@@ -14,6 +14,8 @@ from devices.rules.targets import ConnectionTarget
 from devices.rules.texts import clean_text
 
 READ_AHEAD_BYTES = 128 * 1024
+# A read that waits holds its buffer all the time, in each of hundreds of idle connections.
+IDLE_READ_BYTES = 4 * 1024
 # A host that vanished is noticed within 16 s, whether something is under way to it or not.
 TCP_IDLE_S, TCP_INTERVAL_S, TCP_PROBES, TCP_DEAD_MS = 8, 4, 2, 16_000
 # What the kernel says of a peer that it gave up.
@@ -161,6 +163,7 @@ class ReadAheadSocket:
         self._raw = raw
         self._ahead = b""
         self._position = 0
+        self._read_bytes = IDLE_READ_BYTES
         self.last_heard = time.monotonic()
         self.fell_silent = False
         self._closed = False
@@ -173,7 +176,7 @@ class ReadAheadSocket:
             self._position = position + len(data)
             return data
         try:
-            ahead = self._raw.recv(READ_AHEAD_BYTES)
+            ahead = self._raw.recv(self._read_bytes)
         except OSError as exc:
             if exc.errno in _SILENCE:
                 self.fell_silent = True
@@ -181,6 +184,8 @@ class ReadAheadSocket:
                 raise EOFError("no sign of life") from exc
             raise
         self.last_heard = time.monotonic()
+        # Where much comes there is more to come.
+        self._read_bytes = READ_AHEAD_BYTES if len(ahead) >= self._read_bytes else max(IDLE_READ_BYTES, len(ahead))
         if len(ahead) <= size:
             return ahead
         self._ahead, self._position = ahead, size

@@ -77,6 +77,10 @@ def container_sign(container: "Container") -> Sign:
 
 def _container_said(container: "Container") -> Sign:
     state, health = container.state, container.health
+    if container.looping_since is not None:
+        ends = container.loop_ends
+        since = f"{container.looping_since:%Y-%m-%d %H:%M} UTC"
+        return Sign("bad", "refresh-cw", "restart loop", f"It ended {ends} times since {since}, unasked for.")
     if state == "running":
         return {
             "healthy": Sign("good", "circle-check", "healthy"),
@@ -249,7 +253,7 @@ def moment(value: datetime | None, kind: str = "", never: str = "–") -> SafeSt
     """A time as ``<time>``: relative, with the exact one on hover, kept fresh by times.js.
 
     ``kind="since"`` writes the bare length of time (``3 h``), ``"ahead"`` is for what is due (``in 3 h``, ``now``),
-    ``"exact"`` writes the time itself.
+    ``"exact"`` writes the time itself, ``"clock"`` the time of day (before today with its date).
     """
     if value is None:
         return never
@@ -259,6 +263,10 @@ def moment(value: datetime | None, kind: str = "", never: str = "–") -> SafeSt
         text = exact
     elif kind == "since":
         text = span_text((now - value).total_seconds())
+    elif kind == "clock":
+        text = value.astimezone(UTC).strftime(
+            "%H:%M" if value.astimezone(UTC).date() == now.date() else "%Y-%m-%d %H:%M"
+        )
     elif kind == "ahead" and value <= now:
         text = "now"
     else:

@@ -7,6 +7,8 @@ const STEPS = [
   [365 * 86400, 30 * 86400, "mo"],
   [Infinity, 365 * 86400, "y"],
 ];
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const dayAndClock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 
 export function relativeText(milliseconds) {
@@ -31,6 +33,10 @@ export function spanText(milliseconds) {
 
 function textOf(kind, moment, now) {
   if (kind === "exact") return exact.format(moment);
+  if (kind === "clock") {
+    const isToday = new Date(moment).toDateString() === new Date(now).toDateString();
+    return (isToday ? clock : dayAndClock).format(moment);
+  }
   if (kind === "since") return spanText(now - moment);
   if (kind === "ahead" && moment <= now) return "now";
   return relativeText(now - moment);
