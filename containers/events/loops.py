@@ -21,7 +21,7 @@ _MOST_COUNTED: Final = 10_000
 
 
 def note_loop(device: Device, container_id: str, engine_id: str, now_ns: int) -> None:
-    """Write whether the container is in a loop at this time of its Engine. Inside a transaction; four queries at most."""
+    """Write whether the container is in a loop at this time of its Engine. Four queries at most, in a transaction."""
     known = Container.objects.filter(pk=container_id).values_list("looping_since", "loop_ends").first()
     if known is None:
         return
