@@ -87,6 +87,18 @@ _REASONS: Final = {
     "unreachable": Words("unreachable", "Nothing answers at the registry's address.", "Look at its name and network."),
     "unavailable": Words("unavailable", "The registry says that it is broken.", "It is asked again by itself."),
     "bad_response": Words("bad answer", "The registry's answer breaks the protocol."),
+    "too_large": Words("bad answer", "The registry's answer is larger than any honest one."),
+    "digest_mismatch": Words("bad answer", "What the registry sent does not have the digest that it promised."),
+    "unsafe_address": Words(
+        "not asked",
+        "The registry's name leads to an address that is not asked without being told to.",
+        "If the registry is yours, add an account for it under Registries.",
+    ),
+    "unsafe_realm": Words("not asked", "The registry sends to a token server that is not trusted."),
+    "unsafe_redirect": Words("not asked", "The registry redirects to where no request may go."),
+    "credentials_invalid": Words(
+        "account incomplete", "The registry's account cannot be used as it is.", "Put it right under Registries."
+    ),
     "registry_unsupported": Words("no registry", "What answers there is no registry of API version 2."),
 }
 # Remarks beside a state.

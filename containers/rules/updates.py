@@ -18,6 +18,8 @@ from registries.rules.tags import Version, parse_version
 State = Literal["up_to_date", "update_available", "unknown", "not_watched", "error"]
 # Worst first, for colours and for sorting.
 SEVERITY: Final = {"major": 6, "minor": 5, "unknown": 5, "patch": 4, "revision": 3, "digest": 2, "prerelease": 1, "": 0}
+# Before the names of podman's local images; a registry on a host itself has a port, or cannot be reached from here.
+_PODMAN_LOCAL: Final = "localhost"
 _DENIED: Final = frozenset({"not_found", "forbidden", "unauthorized"})
 
 
@@ -233,6 +235,11 @@ class _Case:
         if self.subject.is_replaced:
             self.notes.append("pulled_not_recreated")
             self.trace.note("replaced", "On the host the name stands for another image than the one that runs.")
+        elif reference.registry == _PODMAN_LOCAL:
+            self.trace.note(
+                "local", "podman names what was built or loaded on a host “localhost/”: no registry has it."
+            )
+            return self._answer("unknown", "local_image")
         elif not any("@sha256:" in entry and not entry.startswith("<none>") for entry in image.repo_digests):
             self.trace.note("local", "The image was never pulled from a registry: it was built or loaded here.")
             return self._answer("unknown", "local_image")

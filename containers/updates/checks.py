@@ -85,9 +85,9 @@ def _announce(check: UpdateCheck) -> None:
     publish("check", check.device_id or _NO_DEVICE, [check.pk])
 
 
-def latest_check(*, container: Container | None = None, device: Device | None = None) -> UpdateCheck | None:
+def latest_check(*, container_id: uuid.UUID | None = None, device_id: uuid.UUID | None = None) -> UpdateCheck | None:
     """The check of that scope that is under way, or ended within the last minute. One query."""
-    checks = UpdateCheck.objects.filter(container=container, device=device, started_at__gte=now() - _LONGEST)
+    checks = UpdateCheck.objects.filter(container=container_id, device=device_id, started_at__gte=now() - _LONGEST)
     found = checks.order_by("-started_at").first()
     if found is None or (found.finished_at is not None and found.finished_at < now() - timedelta(minutes=1)):
         return None

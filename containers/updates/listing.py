@@ -175,8 +175,9 @@ def groups_page(request: HttpRequest, selected: UpdateStatusQuerySet, chosen: Up
             devices=Count("container__device", distinct=True),
             offering=Count("pk", filter=Q(state="update_available")),
             gravest=Max("severity"),
+            failed=Count("pk", filter=Q(state="error")),
         )
-        .order_by("-gravest", *_NAME)
+        .order_by("-gravest", "-offering", "-failed", *_NAME)
     )
     page: Page[Any] = Paginator(rows, GROUPS_ON_A_PAGE).get_page(request.GET.get("page"))
     groups = [
@@ -200,14 +201,14 @@ def _fill(groups: list[Group], selected: UpdateStatusQuerySet, limit: int) -> No
     if not groups:
         return
     by_key = {group.key: group for group in groups}
-    order = [F("severity").desc(), F("container__name").asc(), F("pk").asc()]
+    order = [F("severity").desc(), F("container__name").asc(), F("container__device__name").asc(), F("pk").asc()]
     statuses = (
         selected.filter(_is_one_of(groups))
         .annotate(place=Window(RowNumber(), partition_by=[F(name) for name in _NAME], order_by=order))
         .filter(place__lte=limit)
         .select_related("container__device")
         .defer("trace", "lookups", "container__inspect", "container__environment")
-        .order_by("-severity", "container__name", "pk")
+        .order_by("-severity", "container__name", "container__device__name", "pk")
     )
     for status in statuses:
         by_key[status.registry, status.repository, status.tag].statuses.append(status)

@@ -70,7 +70,7 @@ def updates(request: HttpRequest) -> HttpResponse:
         "devices": devices,
         "projects": project_choices(request.user, LONGEST_LIST),
         "snoozes": SNOOZES,
-        "check": latest_check(),
+        "check": latest_check(device_id=uuid.UUID(chosen.device) if chosen.device else None),
         "known": visible.present().exists(),
     }
     return render_page(request, "updates/list.html", "updates/partials/results.html", context)
@@ -108,7 +108,7 @@ def container_updates(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "past": [policy for policy in policies if policy not in in_force],
         "knowledge": knowledge,
         "snoozes": SNOOZES,
-        "check": latest_check(container=container),
+        "check": latest_check(container_id=container.pk),
     }
     return render_page(request, "updates/container.html", "updates/partials/container.html", context)
 
