@@ -1,7 +1,7 @@
 # Every target installs what it needs; a step is skipped when its inputs did not change.
 PYTHON := .venv/bin/python
 export PYTHON3 ?= python3
-BENCH ?= latency logs events stats
+BENCH ?= latency logs events registry stats
 
 .PHONY: help run demo demo-down install install-dev assets services test check bench bare lock clean
 

@@ -91,7 +91,7 @@ class RegistryForm(forms.ModelForm[Registry]):
             "poll_schedule": "Cron expression in UTC, beside the schedules of the devices. Empty: none.",
             "auth_host": "Host that may receive the credentials for tokens, if it is not the registry itself.",
             "allow_http": "Credentials and answers can be read and changed on the way.",
-            "insecure_tls": "Anybody on the way can pose as the registry. Better give its certificate authority below.",
+            "insecure_tls": "Anybody on the way can pose as the registry. Better give its certificate authority.",
         }
         error_messages = {"name": {"unique": "Another account has this name."}}
 

@@ -125,8 +125,10 @@ def _pages(request: HttpRequest) -> list[dict[str, Any]]:
         _item("Containers", "", reverse("containers:list"), "box"),
         _item("Containers that need attention", "", reverse("containers:list") + "?state=attention", "triangle-alert"),
         _item("Top: what uses most", "", reverse("containers:top"), "chart-line"),
+        _item("Registries", "", reverse("registries:list"), "warehouse"),
         _item("Activity", "", reverse("activity"), "activity"),
     ]
     if can_administer(request.user):
         pages.append(_item("Add a device", "", reverse("devices:add"), "plus"))
+        pages.append(_item("Add a registry account", "", reverse("registries:add"), "plus"))
     return pages

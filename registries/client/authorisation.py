@@ -81,7 +81,12 @@ class Authoriser:
             return _Proof(basic(credentials), "basic") if isinstance(credentials, BasicCredentials) else None
         if not repository:
             return None
-        return await self._bearer(call, challenge, pull_scope(repository))
+        try:
+            return await self._bearer(call, challenge, pull_scope(repository))
+        except RegistryError:
+            # The registry may have moved to another token server since.
+            self._memory.drop_challenge(call.origin, call.credential)
+            raise
 
     async def _bearer(self, call: Call, challenge: Challenge, scope: str, *, is_alone: bool = False) -> _Proof:
         if isinstance(call.access.credentials, EntraCredentials):

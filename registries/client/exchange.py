@@ -118,7 +118,8 @@ class Exchange:
                 answer = await self._read(response, method, url, origin, max_bytes)
             finally:
                 await response.aclose()
-        except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as exc:
+        except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError) as exc:
+            # OSError: alerts of TLS after the handshake come through as ssl raises them.
             raise self._told(origin, exc) from _bare(exc)
         except (httpx.InvalidURL, httpx.HTTPError, httpcore.UnsupportedProtocol, UnicodeError) as exc:
             raise BadResponse(f"{origin.authority} could not be asked: its address is not valid.") from _bare(exc)
@@ -200,7 +201,7 @@ class Exchange:
                 fix="Check host and port, and that the registry is running.",
                 details={**details, "reason": "connect"},
             )
-        if isinstance(exc, httpcore.NetworkError) or "disconnected" in str(exc):
+        if isinstance(exc, httpcore.NetworkError | OSError) or "disconnected" in str(exc):
             return Unreachable(f"{host} cut the connection in mid-answer.", details={**details, "reason": "cut"})
         return BadResponse(f"{host} does not speak HTTP as it should.", details=details)
 

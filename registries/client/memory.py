@@ -92,6 +92,11 @@ class Memory:
         with self._lock:
             _put(self._challenges, (origin, credential), (challenge, ends_at))
 
+    def drop_challenge(self, origin: Origin, credential: str) -> None:
+        """Forget what an origin asks for: its token server is not there any more."""
+        with self._lock:
+            self._challenges.pop((origin, credential), None)
+
     def quota(self, origin: Origin, credential: str) -> Quota | None:
         """What was last said about pulls left."""
         with self._lock:

@@ -12,7 +12,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from registries.forms import RegistryForm, provider_or_none
 from registries.models import Registry, RepositoryKnowledge
 from registries.providers import PROVIDERS
-from registries.services import Accounts, account_changed, check_now, entries
+from registries.services import Accounts, account_changed, check_now, entries, known_repository
 from registries.services.testing import untried_steps
 from ssm.lib.access import allowed
 from ssm.lib.htmx import is_partial, render_page
@@ -109,7 +109,13 @@ def edit(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     return _edit(
         request,
         form,
-        {"provider": provider, "registry": registry, "registry_name": name, "steps": untried_steps()},
+        {
+            "provider": provider,
+            "registry": registry,
+            "registry_name": name,
+            "known_repository": known_repository(registry),
+            "steps": untried_steps(),
+        },
     )
 
 

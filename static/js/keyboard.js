@@ -1,7 +1,7 @@
 // Keys that work on every page, and rows that open when clicked. Never while somebody types.
 const typing = (target) => target.closest?.("input, textarea, select, [contenteditable], dialog");
 const rows = () => [...document.querySelectorAll("tr[data-href]")].filter((row) => row.offsetParent !== null);
-const PAGES = { h: "/", d: "/devices/", c: "/containers/", a: "/activity/" };
+const PAGES = { h: "/", d: "/devices/", c: "/containers/", r: "/registries/", a: "/activity/" };
 let awaitingPage = 0;
 
 function move(step) {

@@ -7,6 +7,7 @@ import gzip
 import json
 import time
 import traceback
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -362,6 +363,20 @@ async def test_redirect_to_another_port_of_the_same_host_takes_no_credentials_al
     assert not stub.secrets_seen_by(f"{HOST}:8443", SECRET)
 
 
+async def test_plain_http_registry_may_not_lead_from_https_back_to_http(stub: Stub, make_client: MakeClient) -> None:
+    host = f"{HOST}:8080"
+    stub.serve(host, lambda _asked: Reply(302, b"", [("Location", "https://store.test/tags")]))
+    stub.serve("store.test", lambda _asked: Reply(302, b"", [("Location", f"http://{host}/tags")]))
+    access = dataclasses.replace(stub.access(host), base_url=f"http://{host}", allow_http=True, is_configured=True)
+
+    async with make_client() as client:
+        error = await caught(client.tags(access, NAME))
+
+    assert isinstance(error, UnsafeRedirect)
+    assert "from https to plain http" in error.message
+    assert [asked.host for asked in stub.requests] == [host, "store.test"]
+
+
 async def test_redirects_in_circles_and_without_end_are_cut(
     stub: Stub, make_client: MakeClient, access: Access
 ) -> None:
@@ -571,8 +586,15 @@ async def test_compressed_bomb_never_unfolds(
     assert len(bomb) < QUICK.tags_bytes
     stub.serve(HOST, serving(Reply(200, bomb, [("Content-Encoding", encoding)])))
 
-    async with make_client() as client:
-        assert isinstance(await caught(client.tags(access, NAME)), TooLarge)
+    tracemalloc.start()
+    try:
+        async with make_client() as client:
+            assert isinstance(await caught(client.tags(access, NAME)), TooLarge)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 10_000_000
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "x"])
