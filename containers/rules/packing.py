@@ -2,7 +2,8 @@
 
 Statistics are kept for charts, where a figure that is right to one part in two thousand looks exact. So each is kept
 as the number of its step on a logarithmic scale, from a thousandth to a few exabytes, in 16 bits; 0 is "not
-available" and 1 is zero.
+available" and 1 is zero. A day's means are kept in steps four times as large (right to one part in five hundred),
+as the last bits of a figure that never rests are what cannot be compressed.
 """
 
 import math
@@ -18,21 +19,27 @@ _LARGEST: Final = 1e19
 _NONE, _ZERO, _FIRST, _LAST = 0, 1, 2, 65535
 _STEP: Final = (math.log(_LARGEST) - math.log(_SMALLEST)) / (_LAST - _FIRST)
 _OFFSET: Final = math.log(_SMALLEST) / _STEP - _FIRST
-# Relative: half a step.
+# Relative: half a step; and of what `pack_columns` keeps, half a large step beside it.
 LARGEST_ERROR: Final = math.expm1(_STEP / 2)
+_LARGE_STEP: Final = 4
+LARGEST_ERROR_OF_COLUMNS: Final = math.expm1(_STEP * (_LARGE_STEP + 1) / 2)
 BYTES_EACH: Final = 2
 # A day of 1-minute figures in twelve columns; what a stored block may unpack to.
 _MOST_BYTES: Final = 1440 * 32 * BYTES_EACH
 
 
-def _figure(code: int) -> float:
-    """The middle of a step, or the whole number in it: 4 processes are kept as 4 and not as 4.001."""
-    middle = math.exp((code + _OFFSET) * _STEP)
-    whole = round(middle)
-    return float(whole) if abs(middle - whole) <= middle * LARGEST_ERROR else middle
+def _figures(error: float) -> list[float | None]:
+    """The middle of each step, or a whole number within the error: 4 processes are kept as 4 and not as 4.001."""
+    figures: list[float | None] = [None, 0.0]
+    for code in range(_FIRST, _LAST + 1):
+        middle = math.exp((code + _OFFSET) * _STEP)
+        whole = round(middle)
+        figures.append(float(whole) if abs(middle - whole) <= middle * error else middle)
+    return figures
 
 
-_FIGURES: Final[list[float | None]] = [None, 0.0, *(_figure(code) for code in range(_FIRST, _LAST + 1))]
+_FIGURES: Final = _figures(LARGEST_ERROR)
+_FIGURES_OF_COLUMNS: Final = _figures(LARGEST_ERROR_OF_COLUMNS)
 
 
 class PackingError(ValueError):
@@ -85,7 +92,8 @@ def pack_columns(columns: Sequence[Sequence[float | None]]) -> bytes:
     """
     if not columns:
         return b""
-    plain = b"".join(pack_row(column) for column in columns)
+    codes = [_in_large_steps(code_of(figure)) for column in columns for figure in column]
+    plain = struct.pack(f"<{len(codes)}H", *codes)
     return zlib.compress(plain[1::2] + plain[0::2], 9)
 
 
@@ -103,8 +111,14 @@ def unpack_columns(block: bytes, count: int) -> list[list[float | None]]:
     half = len(planes) // 2
     plain = bytearray(len(planes))
     plain[1::2], plain[0::2] = planes[:half], planes[half:]
-    figures = unpack_row(bytes(plain))
+    figures = [_FIGURES_OF_COLUMNS[code] for code in codes_in(bytes(plain))]
     length = half // count
     return (
         [figures[start : start + length] for start in range(0, half, length)] if length else [[] for _ in range(count)]
     )
+
+
+def _in_large_steps(code: int) -> int:
+    if code < _FIRST:
+        return code
+    return min(_LAST, max(_FIRST, round(code / _LARGE_STEP) * _LARGE_STEP))

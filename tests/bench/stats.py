@@ -13,7 +13,6 @@ worker with PostgreSQL and Redis; ``bytes_per_sample`` is one container's minute
 
 import argparse
 import json
-import math
 import os
 import random
 import signal
@@ -23,9 +22,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from tests.bench.loopback import Loopback, loopback_hosts
 from tests.services import start_servers
@@ -56,7 +55,14 @@ def main() -> None:
 
     call_command("migrate", verbosity=0)
     figures = _measure(devices, containers, seconds)
-    figures |= _weigh(days=1, count=100 if not small else 20)
+    from tests.bench.weight import weigh
+
+    weight = weigh(20 if small else 200)
+    print(
+        f"containers that never rest: a day of samples {weight.sampled_day / 1024:.1f} KiB, "
+        f"rolled up {weight.rolled_day:.0f} bytes, in {weight.roll_up_s * 1000:.1f} ms each"
+    )
+    figures["bytes_per_container_day"] = round(weight.rolled_day)
     print(f"targets: {WANTED_PER_MINUTE} samples a minute, {MOST_BYTES_PER_CONTAINER_DAY} bytes a container and day")
     print(json.dumps(figures))
 
@@ -246,93 +252,6 @@ def _bytes_per_sample(containers: int) -> float:
         size = float(cursor.fetchone()[0])
         cursor.execute("SELECT coalesce(sum(cardinality(containers)), 0) FROM containers_usage_sample")
         return size / max(1, float(cursor.fetchone()[0]))
-
-
-def _weigh(*, days: int, count: int) -> dict[str, float]:
-    """What a day of busy containers weighs: as samples, and rolled up. Figures that never rest, which is the worst."""
-    from django.db import connection
-
-    from containers.rules.packing import pack_row
-    from containers.rules.series import DEVICE_COLUMNS
-    from containers.statistics import partitions, rollup
-    from devices.models import Credential, Device
-
-    credential = Credential.objects.create(name=f"{PREFIX}weight", username="nobody", password="none")
-    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
-    # A day that nothing else is in.
-    while day in partitions.begins(partitions.SAMPLES) or day in partitions.begins(partitions.HISTORY):
-        day -= timedelta(days=1)
-    device = Device.objects.create(name=f"{PREFIX}weight", address="127.0.0.1", port=9, credential=credential)
-    ids = [uuid4() for _ in range(20)]
-    for hour in range(0, 24, 6):
-        partitions.make(partitions.SAMPLES, day + timedelta(hours=hour))
-    partitions.make(partitions.HISTORY, day)
-    groups = [ids] + [[uuid4() for _ in range(20)] for _ in range(max(1, count // 20) - 1)]
-    devices = [device] + [
-        Device.objects.create(name=f"{PREFIX}weight-{number}", address="127.0.0.1", port=9, credential=credential)
-        for number in range(1, len(groups))
-    ]
-    host = pack_row([1e6 + place for place in range(len(DEVICE_COLUMNS))])
-    for row, members in zip(devices, groups, strict=True):
-        walks = [_Walk(number) for number in range(len(members))]
-        values = []
-        for minute in range(1440):
-            figures = b"".join(pack_row(walk.next(minute)) for walk in walks)
-            values.append((row.pk, day + timedelta(minutes=minute, seconds=7), host, members, figures))
-        with connection.cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO containers_usage_sample (device_id, sampled_at, host, containers, figures)"
-                " VALUES (%s, %s, %s, %s, %s)",
-                values,
-            )
-    fine = sum(_size(partitions.SAMPLES.partition(day + timedelta(hours=hour))) for hour in range(0, 24, 6))
-    began = time.monotonic()
-    for row in devices:
-        rollup.roll_up_device(row.pk, day.date())
-    roll_up_s = time.monotonic() - began
-    members_count = sum(map(len, groups))
-    rolled = _size(partitions.HISTORY.partition(day))
-    for hour in range(0, 24, 6):
-        partitions.drop(partitions.SAMPLES, day + timedelta(hours=hour))
-    partitions.drop(partitions.HISTORY, day)
-    Device.objects.filter(name__startswith=PREFIX).delete()
-    credential.delete()
-    print(
-        f"a day of {members_count} containers that never rest: {fine / members_count / 1024:.1f} KiB each as samples, "
-        f"{rolled / members_count:.0f} bytes each rolled up, {roll_up_s / members_count * 1000:.1f} ms each to roll up"
-    )
-    return {"bytes_per_container_day": round(rolled / members_count)}
-
-
-class _Walk:
-    """Figures that wander and jump, each minute others."""
-
-    def __init__(self, number: int) -> None:
-        self._random = random.Random(number)  # noqa: S311 - not for secrets
-        self._memory = self._random.uniform(2e7, 2e9)
-        self._is_quiet_on_disk = number % 2 == 0
-
-    def next(self, minute: int) -> list[float | None]:
-        """One row of `CONTAINER_COLUMNS`."""
-        chance = self._random
-        day = 1 + math.sin(minute / 1440 * 2 * math.pi) * 0.6
-        self._memory = max(1e6, self._memory * chance.uniform(0.99, 1.0102))
-        disk = 0.0 if self._is_quiet_on_disk and chance.random() < 0.8 else chance.expovariate(1 / 40000)
-        return [
-            *(chance.lognormvariate(1, 0.5) * day, self._memory, 8 * 2.0**30),
-            *(chance.expovariate(1 / 20000) * day, chance.expovariate(1 / 9000) * day),
-            *(disk, disk * chance.random()),
-            float(chance.randint(5, 9)),
-        ]
-
-
-def _size(table: str) -> float:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM " + connection.ops.quote_name(table))
-        cursor.execute("SELECT pg_total_relation_size(%s::regclass)", [table])
-        return float(cursor.fetchone()[0])
 
 
 if __name__ == "__main__":
