@@ -50,7 +50,7 @@ export class Chart {
   #values = [];
   #note;
 
-  // `handlers`: zoomed(from, to), pointed(index or null, chart).
+  // `handlers`: zoomed(from, to).
   constructor(figure, sync, handlers) {
     this.figure = figure;
     this.kind = KINDS[figure.dataset.chart];
@@ -263,7 +263,6 @@ export class Chart {
     const place = plot.cursor.left < 0 ? null : (plot.cursor.idx ?? null);
     this.#say(place);
     this.#tell(plot);
-    this.handlers.pointed(place);
   }
 
   /** The label of the mark under the cursor. */

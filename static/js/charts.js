@@ -33,15 +33,12 @@ class Page {
   #request = null;
   #live = null;
   #sampledAt = "";
-  #liveState = null;
   #lastLive = 0;
+  #isDragged = false;
 
   constructor() {
     const sync = window.uPlot.sync("charts");
-    const handlers = {
-      zoomed: (from, to) => this.zoomTo(from, to),
-      pointed: () => {},
-    };
+    const handlers = { zoomed: (from, to) => this.dragged(from, to) };
     for (const figure of root.querySelectorAll("[data-chart]")) this.#charts.push(new Chart(figure, sync, handlers));
     if (root.dataset.socket) {
       this.#live = new LiveFigures(root.dataset.socket, {
@@ -171,7 +168,6 @@ class Page {
   }
 
   #takeState(state) {
-    this.#liveState = state;
     const words = { connecting: "connecting to the host", live: "live", stopped: "not running", removed: "removed" };
     this.#say(state.state, words[state.state] ?? "host not reached", state.message);
   }
@@ -185,6 +181,16 @@ class Page {
   }
 
   // ---- zoom and spans
+
+  /** Synchronised charts all tell of one drag, each by its own scale: the first is heard, once all have told. */
+  dragged(from, to) {
+    if (this.#isDragged) return;
+    this.#isDragged = true;
+    setTimeout(() => {
+      this.#isDragged = false;
+      this.zoomTo(from, to);
+    });
+  }
 
   zoomTo(from, to) {
     const middle = (from + to) / 2;
