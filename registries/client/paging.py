@@ -43,15 +43,18 @@ async def read_tags(authoriser: Authoriser, call: Call, limits: Limits, reposito
         dates.update(page.dates)
         digests.update(page.digests)
         try:
-            following = next_page(url, answer.all("link")) if answer.origin == call.origin else None
+            following = next_page(answer.url, answer.all("link"))
         except UnsafeLinkError:
             return TagList(tuple(tags), is_truncated=True, dates=dates, digests=digests)
         if following is None:
             break
-        if not page.named or following in seen or len(tags) >= limits.tags:
+        if not page.named or len(tags) >= limits.tags:
             return TagList(tuple(tags)[: limits.tags], is_truncated=True, dates=dates, digests=digests)
-        seen.add(following)
-        url = following
+        # Asked of the registry itself even when it redirected: elsewhere nothing of ours may be sent.
+        url = f"{url.partition('?')[0]}?{following.partition('?')[2]}"
+        if url in seen:
+            return TagList(tuple(tags), is_truncated=True, dates=dates, digests=digests)
+        seen.add(url)
     else:
         return TagList(tuple(tags), is_truncated=True, dates=dates, digests=digests)
     return TagList(tuple(tags)[: limits.tags], is_truncated=len(tags) > limits.tags, dates=dates, digests=digests)

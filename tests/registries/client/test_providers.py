@@ -10,7 +10,7 @@ from registries.client import Limits, Memory
 from registries.errors import BadResponse, Forbidden, QuotaLow, RateLimited, Unauthorized, UnsafeRealm
 from registries.providers import Access, BasicCredentials
 from tests.registries.client.conftest import QUICK, FakeClock, MakeClient
-from tests.registries.servers.contents import problem
+from tests.registries.servers.contents import Contents, problem
 from tests.registries.servers.providers import (
     GOOGLE_KEY,
     install_azure,
@@ -233,6 +233,31 @@ async def test_lscr_that_redirects_is_followed_without_its_credentials(stub: Stu
             await client.tags(access, "linuxserver/sonarr")
 
     assert not stub.secrets_seen_by("ghcr.io", "ghp_secret")
+
+
+async def test_trueforge_gets_its_tokens_from_ghcr(stub: Stub, make_client: MakeClient) -> None:
+    ghcr = install_ghcr(stub)
+    ghcr.contents.push("tccr/app", ["1"])
+    stub.serve("oci.trueforge.org", ghcr.registry)
+
+    async with make_client() as client:
+        access = stub.access("oci.trueforge.org", username="ada", token="ghp_secret")
+        assert (await client.tags(access, "tccr/app")).tags == ("1",)
+        assert (await client.tags(stub.access("oci.trueforge.org"), "tccr/app")).tags == ("1",)
+
+
+async def test_registry_that_redirects_its_lists_is_read_to_the_last_page(stub: Stub, make_client: MakeClient) -> None:
+    contents = Contents(page_size=2, links="absolute")
+    contents.push("pause", [f"3.{number}" for number in range(7)])
+    stub.serve(
+        "registry.k8s.io", lambda asked: Reply(307, b"", [("Location", f"https://us-docker.pkg.dev{asked.target}")])
+    )
+    stub.serve("us-docker.pkg.dev", contents.answer)
+
+    async with make_client() as client:
+        found = await client.tags(stub.access("registry.k8s.io"), "pause")
+
+    assert (len(found.tags), found.is_truncated) == (7, False)
 
 
 async def test_gitlab_sends_its_account_to_gitlab_com(stub: Stub, make_client: MakeClient) -> None:
