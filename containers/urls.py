@@ -2,7 +2,20 @@
 
 from django.urls import include, path
 
-from containers.views import bulk, fleet, inside, logs, operations, pages, settings, statistics, top, updates
+from containers.views import (
+    bulk,
+    events,
+    fleet,
+    inside,
+    log_data,
+    logs,
+    operations,
+    pages,
+    settings,
+    statistics,
+    top,
+    updates,
+)
 
 container_urlpatterns = [
     path("", fleet.fleet, name="list"),
@@ -27,11 +40,21 @@ update_urlpatterns = [
     path("decide/", updates.decide, name="decide"),
     path("used-by/", updates.used_by_repository, name="used_by"),
 ]
+log_urlpatterns = [
+    path("search/", log_data.search, name="search"),
+    path("around/", log_data.around, name="around"),
+    path("histogram/", log_data.histogram, name="histogram"),
+    path("download/", log_data.download, name="download"),
+]
 urlpatterns = [
+    path("logs/", include((log_urlpatterns, "logs"))),
     path("updates/", include((update_urlpatterns, "updates"))),
     path("containers/", include((container_urlpatterns, "containers"))),
     path("devices/<uuid:pk>/statistics/", statistics.device_page, name="device-statistics"),
     path("devices/<uuid:pk>/statistics/data/", statistics.device_data, name="device-statistics-data"),
+    path("events/", events.events, name="events"),
+    path("events/new/", events.new_events, name="events-new"),
+    path("events/export/", events.export, name="events-export"),
     path("activity/", operations.activity, name="activity"),
     path("activity/batches/<uuid:pk>/", bulk.batch, name="batch"),
 ]

@@ -79,7 +79,7 @@ class LogConsumer(AsyncWebsocketConsumer):
         elif self._viewer is None:
             return
         elif command["type"] == "ack":
-            self._viewer.acknowledge(_whole(command.get("bytes"), 0))
+            self._viewer.acknowledge(whole(command.get("bytes"), 0))
         elif command["type"] == "older" and (self._older is None or self._older.done()):
             self._older = self._start(self._send_older(self._viewer, command))
         elif command["type"] == "retry":
@@ -92,13 +92,13 @@ class LogConsumer(AsyncWebsocketConsumer):
         if command.get("tail") == "all":
             tail = "all"
         elif "tail" in command:
-            tail = min(max(_whole(command["tail"], hub.limits.tail_default), 0), MAX_TAIL)
+            tail = min(max(whole(command["tail"], hub.limits.tail_default), 0), MAX_TAIL)
         try:
             self._viewer = hub.attach(
                 self._container_id,
                 tail=tail,
                 epoch=str(command.get("epoch", ""))[:64],
-                next_record=_whole(command.get("next"), -1),
+                next_record=whole(command.get("next"), -1),
             )
         except TooManyLogs as error:
             await self.send(text_data=encode_text(error_message("open", error)))
@@ -120,13 +120,13 @@ class LogConsumer(AsyncWebsocketConsumer):
         edge = command.get("edge")
         if not isinstance(edge, list):
             return
-        before = _whole(command.get("before"), 0)
+        before = whole(command.get("before"), 0)
         try:
             page = await current_hub().older(
                 viewer,
                 before=before,
                 edge=[str(each)[:MAX_EDGE_TEXT].encode("utf-8", "replace") for each in edge[:MAX_EDGE]],
-                count=min(max(_whole(command.get("count"), 0), 1), current_hub().limits.page_lines),
+                count=min(max(whole(command.get("count"), 0), 1), current_hub().limits.page_lines),
             )
         except SsmError as error:
             await self.send(text_data=encode_text(error_message("older", error)))
@@ -194,5 +194,6 @@ class _Stop(Exception):
     """Ends the consumer."""
 
 
-def _whole(value: Any, default: int) -> int:
+def whole(value: Any, default: int) -> int:
+    """A whole number of a command, the default for anything else."""
     return value if isinstance(value, int) and not isinstance(value, bool) else default

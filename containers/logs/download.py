@@ -2,22 +2,22 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import re2
-
 from containers.logs.history import read_records
 from containers.logs.sources import locate
+from containers.rules.logfilter import LineFilterError, read_filter
 from containers.rules.logframes import LogFormatError, LogStreamError, Records
-from containers.rules.logresume import engine_time, stamp_ns
+from containers.rules.logresume import engine_time
+from containers.rules.logspans import SpanError, read_moment
 from ssm.lib.errors import SsmError
 
 _AT_ONCE: Final = 8
-_LONGEST_QUERY: Final = 300
 _readers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="log-download")
 
 
@@ -44,16 +44,18 @@ class Selection:
 
 def parse_selection(query: Mapping[str, str]) -> Selection:
     """The selection that a query string asks for. DownloadRefused."""
-    stream = query.get("stream", "")
-    if stream not in ("", "stdout", "stderr"):
-        raise DownloadRefused("stream: give stdout or stderr, or leave it out for both.")
-    return Selection(
-        since_ns=_moment("since", query.get("since", "")),
-        until_ns=_moment("until", query.get("until", "")),
-        stream=stream,
-        timestamps=query.get("timestamps", "") in ("1", "true"),
-        keeps=_test(query.get("q", ""), is_pattern=query.get("pattern", "") in ("1", "true")),
-    )
+    now_ns = time.time_ns()
+    try:
+        wanted = read_filter(query)
+        return Selection(
+            since_ns=read_moment("since", query.get("since", ""), now_ns),
+            until_ns=read_moment("until", query.get("until", ""), now_ns),
+            stream=wanted.stream,
+            timestamps=query.get("timestamps", "") in ("1", "true"),
+            keeps=wanted.keeps,
+        )
+    except (LineFilterError, SpanError) as exc:
+        raise DownloadRefused(str(exc)) from exc
 
 
 class LogDownload:
@@ -116,34 +118,3 @@ class LogDownload:
             if not self._going_on:
                 written.append(b"\n")
         return b"".join(written)
-
-
-def _moment(name: str, text: str) -> int | None:
-    if not text:
-        return None
-    # "+" in a query string means a space.
-    value = stamp_ns(text.replace(" ", "+").encode("ascii", "replace"))
-    if value is None:
-        raise DownloadRefused(f"{name}: give a time such as 2026-11-24T10:42:03Z.")
-    return value
-
-
-def _test(text: str, *, is_pattern: bool) -> Callable[[str], bool] | None:
-    """The test for a filter as the page writes it: "!" in front leaves lines out, case does not count."""
-    if len(text) > _LONGEST_QUERY:
-        raise DownloadRefused(f"q: at most {_LONGEST_QUERY} characters.")
-    is_excluding = text.startswith("!") and len(text) > 1
-    wanted = text[1:] if is_excluding else text
-    if not wanted:
-        return None
-    if not is_pattern:
-        needle = wanted.lower()
-        return lambda line: (needle in line.lower()) is not is_excluding
-    options = re2.Options()
-    options.log_errors = False
-    options.case_sensitive = False
-    try:
-        pattern = re2.compile(wanted, options=options)
-    except re2.error as exc:
-        raise DownloadRefused(f"q: not a regular expression: {exc}.") from exc
-    return lambda line: (pattern.search(line) is not None) is not is_excluding

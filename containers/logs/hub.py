@@ -40,9 +40,18 @@ class LogHub:
         return dict(self._upstreams)
 
     def attach(
-        self, container_id: str, *, tail: int | Literal["all"], epoch: str = "", next_record: int = -1
+        self,
+        container_id: str,
+        *,
+        tail: int | Literal["all"],
+        epoch: str = "",
+        next_record: int = -1,
+        window_bytes: int = 0,
     ) -> Viewer:
-        """Give a viewer of a container's log, following it from now on if nobody did. Does no I/O. TooManyLogs."""
+        """Give a viewer of a container's log, following it from now on if nobody did. Does no I/O. TooManyLogs.
+
+        ``window_bytes``: how much may be on its way to it, instead of the limits' own.
+        """
         upstream = self._upstreams.get(container_id)
         if sum(len(each.viewers) for each in self._upstreams.values()) >= self.limits.viewers or (
             upstream is None and len(self._upstreams) >= self.limits.upstreams
@@ -58,7 +67,7 @@ class LogHub:
         elif upstream.closing is not None:
             upstream.closing.cancel()
             upstream.closing = None
-        return upstream.attach(tail=tail, epoch=epoch, next_record=next_record)
+        return upstream.attach(tail=tail, epoch=epoch, next_record=next_record, window_bytes=window_bytes)
 
     def detach(self, viewer: Viewer) -> None:
         """The viewer left; its log is closed some seconds later if nobody else reads it."""

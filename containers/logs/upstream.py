@@ -46,7 +46,7 @@ class Upstream:
         """Begin to follow."""
         self._thread.start()
 
-    def attach(self, *, tail: int | Literal["all"], epoch: str, next_record: int) -> Viewer:
+    def attach(self, *, tail: int | Literal["all"], epoch: str, next_record: int, window_bytes: int = 0) -> Viewer:
         """Add a viewer: after the last record it holds, if that is of this epoch, else ``tail`` records back.
 
         It may get fewer than ``tail``: older ones are read from the host as a page.
@@ -59,7 +59,13 @@ class Upstream:
             first = ring.first_record
             record = first if tail == "all" else max(first, ring.next_record - tail)
         position = ring.position_of(record)
-        viewer = Viewer(self, record=record, continued=continued, position=-1 if position is None else position)
+        viewer = Viewer(
+            self,
+            record=record,
+            continued=continued,
+            position=-1 if position is None else position,
+            window_bytes=window_bytes or self.limits.window_bytes,
+        )
         self.viewers.add(viewer)
         self.reader_moved(viewer.position)
         return viewer

@@ -24,9 +24,10 @@ class Viewer:
     how many records it missed. So it costs the same memory and never holds up another.
     """
 
-    def __init__(self, upstream: "Upstream", *, record: int, continued: bool, position: int) -> None:
+    def __init__(self, upstream: "Upstream", *, record: int, continued: bool, position: int, window_bytes: int) -> None:
         self._upstream = upstream
         self._limits = upstream.limits
+        self._window_bytes = window_bytes
         self._wake = asyncio.Event()
         self._wake.set()
         self._next_record = record
@@ -39,7 +40,7 @@ class Viewer:
             "epoch": upstream.epoch,
             "first": record,
             "continued": continued,
-            "acknowledge_bytes": self._limits.window_bytes // 4,
+            "acknowledge_bytes": window_bytes // 4,
         }
 
     @property
@@ -82,7 +83,7 @@ class Viewer:
         if state is not self._told_state:
             self._told_state = state
             return encode_text(state)
-        if self._sent - self._acknowledged >= self._limits.window_bytes:
+        if self._sent - self._acknowledged >= self._window_bytes:
             return None
         return self._lines()
 
