@@ -5,7 +5,7 @@ import os
 import ssl
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import httpcore
 import httpx
@@ -130,6 +130,8 @@ class Exchange:
             logger.debug("%s %s /%s: %s in %d ms", method, origin.authority, path, status, duration_ms)
         if is_registry:
             self._remember_quota(call, answer)
+        if answer.status >= 400:
+            return replace(answer, body=_without_secrets(answer.body, call.access, headers))
         return answer
 
     def _origin(self, call: Call, url: str) -> Origin:
@@ -244,6 +246,19 @@ class _Unpacker:
             raise _too_large(self._origin, self._max_bytes)
         if part:
             self._parts.append(part)
+
+
+def _without_secrets(body: bytes, access: Access, headers: Mapping[str, str]) -> bytes:
+    """An error's body without what was sent: some servers echo the request, and errors are shown and stored."""
+    secrets = set(headers.get("Authorization", "").split()[1:])
+    if access.credentials is not None:
+        hidden = [item.name for item in fields(access.credentials) if not item.repr]
+        secrets |= {str(getattr(access.credentials, name)) for name in hidden}
+    for secret in sorted(secrets, key=len, reverse=True):
+        # Shorter ones would blank out words.
+        if len(secret) >= 4:
+            body = body.replace(secret.encode(), b"***")
+    return body
 
 
 def _too_large(origin: Origin, max_bytes: int) -> TooLarge:

@@ -27,21 +27,28 @@ _PREFERRED: Final = (("linux", "amd64"), ("linux", "arm64"))
 class Lane:
     """The look-ups of one origin with one account: few at once, and none once it is clear that they would fail."""
 
-    def __init__(self, client: RegistryClient, jobs: Iterable[Job], emit: Callable[[Outcome], None]) -> None:
+    def __init__(
+        self, client: RegistryClient, jobs: Iterable[Job], emit: Callable[[Outcome], None], take_s: float
+    ) -> None:
         self._client = client
+        self._take_s = take_s
         self._waiting = deque(jobs)
         self._emit = emit
         self._trouble: Trouble | None = None
         self._dead_in_a_row = 0
 
     async def run(self) -> None:
-        """Look everything up; ends early with what is left marked incomplete when the registry cannot be asked."""
+        """Look up what can be begun within ``take_s``; the rest is left to the next run, the urgent of it first.
+
+        Ends early, with what is left marked incomplete, when the registry cannot be asked.
+        """
+        take_until = asyncio.get_running_loop().time() + self._take_s
         async with asyncio.TaskGroup() as group:
             for _ in range(min(AT_ONCE, len(self._waiting))):
-                group.create_task(self._work())
+                group.create_task(self._work(take_until))
 
-    async def _work(self) -> None:
-        while self._waiting:
+    async def _work(self, take_until: float) -> None:
+        while self._waiting and (self._trouble is not None or asyncio.get_running_loop().time() < take_until):
             job = self._waiting.popleft()
             if self._trouble is not None:
                 outcome = Outcome(job, tag_list_trouble=self._trouble, is_complete=False)

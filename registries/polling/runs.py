@@ -18,7 +18,9 @@ from registries.polling.schedules import make_scheduled_due
 
 logger = logging.getLogger(__name__)
 
-# A whole run; what is not reached by then stays due for the next.
+# No look-up begins later in a run, so that somebody who asks for one now does not wait for hundreds of others.
+TAKE_S: Final = 40.0
+# A whole run; what is not done by then stays due for the next.
 RUN_S: Final = 150.0
 # Outcomes that are written together at most.
 _BATCH: Final = 50
@@ -93,7 +95,7 @@ class _Run:
             async with asyncio.timeout(RUN_S), self._make_client() as client, asyncio.TaskGroup() as group:
                 self._client = client
                 for claim in self._claims:
-                    group.create_task(Lane(client, claim.jobs, self._keeper(claim)).run())
+                    group.create_task(Lane(client, claim.jobs, self._keeper(claim), TAKE_S).run())
         except TimeoutError:
             logger.warning("a poll of registries did not end in time: the rest follows with the next")
         finally:

@@ -129,8 +129,13 @@ def repository(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
             [("q", "Tag", q), ("age", "Age", next((choice.text for choice in _AGES if choice.value == age), ""))],
         ),
     }
-    partial = "head" if request.GET.get("part") == "head" else "tag_results"
-    return render_page(request, "registries/repository.html", f"registries/partials/{partial}.html", context)
+    if request.GET.get("part") != "head":
+        return render_page(request, "registries/repository.html", "registries/partials/tag_results.html", context)
+    response = render_page(request, "registries/repository.html", "registries/partials/head.html", context)
+    if not found.is_being_looked_up:
+        # The head asks until the look-up is done; then the tags are news too.
+        response.headers["HX-Trigger"] = "repository-settled"
+    return response
 
 
 def tag_lines(found: RepositoryKnowledge, *, q: str, age_days: int, sort: str) -> list[TagLine]:

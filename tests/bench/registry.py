@@ -41,7 +41,7 @@ class Scale:
     repositories: int
 
 
-FULL, SMALL = Scale(500, 10_000, 300), Scale(10, 200, 12)
+FULL, SMALL = Scale(500, 10_000, 300), Scale(5, 60, 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Cycle:
 def main() -> int:
     """Measure and print; exit status 1 if a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.registry")
-    parser.add_argument("--small", action="store_true", help="200 containers on 10 devices")
+    parser.add_argument("--small", action="store_true", help="60 containers on 5 devices")
     scale = SMALL if parser.parse_args().small else FULL
 
     start_servers()
