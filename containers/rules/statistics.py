@@ -15,8 +15,8 @@ _LARGEST: Final = 2**64 - 1
 # Version 1 groups without a limit say so by the largest multiple of a page; no machine has 4 EiB.
 _NO_LIMIT: Final = 2**62
 _MOST_ENTRIES: Final = 4096
-# A difference over a longer time says little about now.
-LONGEST_BETWEEN_S: Final = 3600.0
+# A difference over a longer time says little about now, unless so long a time was asked for.
+LONGEST_BETWEEN_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +136,17 @@ def with_block_counters(readings: Mapping[str, Reading]) -> dict[str, Reading]:
     }
 
 
-def usage_between(before: Reading | None, after: Reading) -> Usage:
+def usage_between(before: Reading | None, after: Reading, *, longest_s: float = LONGEST_BETWEEN_S) -> Usage:
     """What was used between two readings of one container.
 
     Rates are None without an earlier reading, when its counter went back (the container was restarted), or when no
-    time or more than an hour passed. Gauges are those of ``after``.
+    time or more than ``longest_s`` seconds passed. Gauges are those of ``after``.
     """
     gauges = Usage(memory_bytes=after.memory_bytes, memory_limit_bytes=after.memory_limit_bytes, pids=after.pids)
     if before is None or before.read_at is None or after.read_at is None:
         return gauges
     elapsed_s = after.read_at - before.read_at
-    if not 0 < elapsed_s <= LONGEST_BETWEEN_S:
+    if not 0 < elapsed_s <= longest_s:
         return gauges
     return replace(
         gauges,

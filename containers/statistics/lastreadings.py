@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from django.core.cache import cache
 
-from containers.rules.statistics import LONGEST_BETWEEN_S, Reading, reading_from_list
+from containers.rules.statistics import Reading, reading_from_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ def recall(device_id: object) -> Before:
     )
 
 
-def remember(device_id: object, before: Before) -> None:
-    """Keep the readings for the next time."""
+def remember(device_id: object, before: Before, keep_s: float) -> None:
+    """Keep the readings for the next time, for ``keep_s`` seconds."""
     kept = {
         "readings": {engine_id: reading.as_list() for engine_id, reading in before.readings.items()},
         "host": before.host_ticks,
     }
-    cache.set(_KEY.format(device_id), json.dumps(kept), timeout=int(LONGEST_BETWEEN_S))
+    cache.set(_KEY.format(device_id), json.dumps(kept), timeout=int(keep_s))

@@ -16,7 +16,7 @@ from django.db import OperationalError
 from containers.models import Container, HostUsage
 from containers.push import publish
 from containers.rules.sampling import interval_s, slow_host_text
-from containers.rules.statistics import Reading, Usage, usage_between, with_block_counters
+from containers.rules.statistics import LONGEST_BETWEEN_S, Reading, Usage, usage_between, with_block_counters
 from containers.statistics.asking import Answers, ask
 from containers.statistics.hosts import read_host
 from containers.statistics.lastreadings import Before, recall, remember
@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 _MOST_TEXT: Final = 2000
 _NAMED: Final = 5
 _DEFAULT_INTERVAL_S: Final = 60.0
+_MISSED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +93,20 @@ def read_and_store(device: Device, engine: Engine) -> str:
     moment = datetime.now(UTC)
     running = _running(device)
     before = recall(device.pk)
+    # As far apart as readings of this device are, some missed ones included.
+    longest_s = max(LONGEST_BETWEEN_S, _MISSED * (device.statistics_interval_s or _scheduled_interval_s(device)))
     # Who was not reached last time comes first.
     order = sorted(running, key=lambda engine_id: _read_at(before.readings.get(engine_id)))
     answers, (host, ticks) = _ask_all(device, engine, order, before)
     readings = with_block_counters(answers.readings)
     usages = {
-        running[engine_id].pk: _usage(running[engine_id], before.readings.get(engine_id), reading)
+        running[engine_id].pk: _usage(running[engine_id], before.readings.get(engine_id), reading, longest_s)
         for engine_id, reading in readings.items()
     }
     store(device, Sample(moment, host, usages))
     # One that did not answer this time is compared with what it said before that.
     kept = {engine_id: reading for engine_id, reading in before.readings.items() if engine_id in running}
-    remember(device.pk, Before({**kept, **readings}, ticks))
+    remember(device.pk, Before({**kept, **readings}, ticks), longest_s)
     return _missing(answers, running)
 
 
@@ -135,12 +138,12 @@ def _running(device: Device) -> dict[str, _Running]:
     }
 
 
-def _usage(container: _Running, before: Reading | None, reading: Reading) -> Usage:
+def _usage(container: _Running, before: Reading | None, reading: Reading, longest_s: float) -> Usage:
     """Without a difference over a restart, whose counters began anew and may be beyond the old ones already."""
     started = container.started_at
     if before is not None and started is not None and _read_at(before) < started.timestamp():
         before = None
-    return usage_between(before, reading)
+    return usage_between(before, reading, longest_s=longest_s)
 
 
 def _read_at(reading: Reading | None) -> float:

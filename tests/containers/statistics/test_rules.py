@@ -206,11 +206,17 @@ def test_usage_of_a_counter_that_went_back_is_none(name, figure):
     assert getattr(usage, figure) is None
 
 
-@pytest.mark.parametrize("elapsed_s", [0, -5, 3601])
+@pytest.mark.parametrize("elapsed_s", [0, -5, 601])
 def test_usage_over_no_time_or_too_long_a_time_has_no_rates(elapsed_s):
     usage = usage_between(BEFORE, replace(AFTER, read_at=BEFORE.read_at + elapsed_s))
 
     assert usage == Usage(memory_bytes=1_000_000, memory_limit_bytes=25276510208, pids=7)
+
+
+def test_usage_over_a_long_time_that_was_asked_for_has_rates():
+    after = replace(AFTER, read_at=BEFORE.read_at + 86400)
+
+    assert usage_between(BEFORE, after, longest_s=90000).network_received_bytes_per_s == pytest.approx(1000 / 86400)
 
 
 def test_usage_of_podman_is_by_the_clock():
