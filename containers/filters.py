@@ -2,14 +2,15 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
 from django.db.models import Count, F, Q
 from django.http import QueryDict
 
 from containers.models import Operation
-from containers.querysets import FAILED, LOOPING, UNHEALTHY, ContainerQuerySet, OperationQuerySet
+from containers.querysets import FAILED, LOOPING, UNHEALTHY, ContainerQuerySet, EventQuerySet, OperationQuerySet
+from containers.rules.sentences import CLASSES, Severity
 from devices.models import now
 from ssm.lib.tables import Chip, Choice, chips, choice_of, order_by, sort_of, text_of
 
@@ -216,5 +217,106 @@ class ActivityFilter:
             ("person", "By", self.person),
             ("operation", "Operation", self.operation[:8]),
             ("since", "Since", "the last 24 hours" if self.since else ""),
+        ]
+        return chips(query, active)
+
+
+EVENT_KINDS: Final = tuple(
+    Choice(kind, kind.capitalize())
+    for kind in ("container", "image", "volume", "network", "daemon", "builder", "plugin")
+)
+EVENT_CLASSES: Final = (
+    Choice("started", "Started"),
+    Choice("ended", "Ended"),
+    Choice("health", "Health"),
+    Choice("made", "Made or fetched"),
+    Choice("removed", "Removed"),
+    Choice("changed", "Changed"),
+)
+EVENT_SEVERITIES: Final = (Choice("bad", "Failures"), Choice("good", "Good news and failures"))
+_LOWEST: Final = {"bad": Severity.BAD, "good": Severity.GOOD}
+
+
+def time_of(query: QueryDict, name: str) -> datetime | None:
+    """A parameter as a time: ISO 8601, in UTC unless it says otherwise; None for anything else."""
+    try:
+        value = datetime.fromisoformat(query.get(name, "").strip()[:40])
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """What the Events page shows; empty fields filter nothing. ``device`` and ``container`` are ids."""
+
+    q: str
+    kind: str
+    act: str
+    severity: str
+    device: str
+    container: str
+    since: datetime | None
+    until: datetime | None
+
+    @classmethod
+    def read(cls, query: QueryDict) -> Self:
+        """From an address; unknown values are left out. No queries."""
+        return cls(
+            q=text_of(query, "q"),
+            kind=choice_of(query, "kind", (choice.value for choice in EVENT_KINDS)),
+            act=choice_of(query, "act", (choice.value for choice in EVENT_CLASSES)),
+            severity=choice_of(query, "severity", _LOWEST),
+            device=id_of(query, "device"),
+            container=id_of(query, "container"),
+            since=time_of(query, "since"),
+            until=time_of(query, "until"),
+        )
+
+    @property
+    def since_text(self) -> str:
+        """As the field of the form holds it, in UTC."""
+        return f"{self.since:%Y-%m-%dT%H:%M}" if self.since else ""
+
+    @property
+    def until_text(self) -> str:
+        """As the field of the form holds it, in UTC."""
+        return f"{self.until:%Y-%m-%dT%H:%M}" if self.until else ""
+
+    def select(self, events: EventQuerySet) -> EventQuerySet:
+        """The events that pass, unsorted."""
+        if self.q:
+            found = Q(actor_name__icontains=self.q) | Q(action__icontains=self.q) | Q(device__name__icontains=self.q)
+            events = events.filter(found | Q(actor_id__startswith=self.q.lower()))
+        if self.kind:
+            events = events.filter(kind=self.kind)
+        if self.act:
+            words = CLASSES[self.act]
+            # Health is told with its outcome behind a colon.
+            told = Q(action__in=words) | Q(action__startswith="health_status") if self.act == "health" else None
+            events = events.filter(told or Q(action__in=words))
+        if self.severity:
+            events = events.filter(severity__gte=_LOWEST[self.severity])
+        if self.device:
+            events = events.filter(device__pk=self.device)
+        if self.container:
+            events = events.filter(container__pk=self.container)
+        if self.since:
+            events = events.filter(time_ns__gte=int(self.since.timestamp()) * 1_000_000_000)
+        if self.until:
+            events = events.filter(time_ns__lte=int(self.until.timestamp()) * 1_000_000_000)
+        return events
+
+    def chips(self, query: QueryDict, device_name: str, container_name: str) -> list[Chip]:
+        """The active filters, each removable."""
+        active = [
+            ("q", "Search", self.q),
+            ("kind", "About", _words(EVENT_KINDS, self.kind)),
+            ("act", "What", _words(EVENT_CLASSES, self.act)),
+            ("severity", "Only", _words(EVENT_SEVERITIES, self.severity)),
+            ("device", "Device", device_name if self.device else ""),
+            ("container", "Container", container_name if self.container else ""),
+            ("since", "Since", f"{self.since:%Y-%m-%d %H:%M} UTC" if self.since else ""),
+            ("until", "Until", f"{self.until:%Y-%m-%d %H:%M} UTC" if self.until else ""),
         ]
         return chips(query, active)

@@ -9,9 +9,8 @@ from django.http import HttpRequest
 
 from devices.connections.keys import private_key_fingerprint
 from devices.errors import KeyUnreadable
-from devices.forms import MAX_KEY_BYTES, WriteOnlyTextarea
-from devices.models import Credential, Device, HostKey, now
-from devices.rules.schedules import ScheduleError, check_schedule
+from devices.forms import MAX_KEY_BYTES, SCHEDULES, WriteOnlyTextarea, clean_cron, preview
+from devices.models import Credential, Device, HostKey
 from devices.services import request_attempt_now
 from devices.work import plan_all
 
@@ -83,14 +82,24 @@ class CredentialAdmin(admin.ModelAdmin[Credential]):
 class DeviceAdminForm(forms.ModelForm[Device]):
     """Checks that need more than the column's type."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in SCHEDULES:
+            come_to = preview(str(self[name].value() or ""))
+            runs = ", ".join(f"{run:%Y-%m-%d %H:%M}" for run in come_to.runs)
+            self.fields[name].help_text = "A cron expression, in UTC." + (f" Next: {runs}." if runs else "")
+
     def clean_sweep_schedule(self) -> str:
         """A cron expression that fires."""
-        expression: str = self.cleaned_data["sweep_schedule"].strip()
-        try:
-            check_schedule(expression, now())
-        except ScheduleError as exc:
-            raise forms.ValidationError(str(exc)) from exc
-        return expression
+        return clean_cron(self.cleaned_data["sweep_schedule"])
+
+    def clean_statistics_schedule(self) -> str:
+        """A cron expression that fires."""
+        return clean_cron(self.cleaned_data["statistics_schedule"])
+
+    def clean_update_schedule(self) -> str:
+        """A cron expression that fires."""
+        return clean_cron(self.cleaned_data["update_schedule"])
 
 
 class HostKeyInline(admin.TabularInline[HostKey, Device]):
@@ -132,12 +141,35 @@ class DeviceAdmin(admin.ModelAdmin[Device]):
         "last_sweep_duration_ms",
         "last_sweep_error",
         "next_sweep_at",
+        "last_statistics_at",
+        "last_statistics_duration_ms",
+        "last_statistics_error",
+        "statistics_interval_s",
+        "next_statistics_at",
+        "last_update_check_at",
+        "last_update_check_duration_ms",
+        "last_update_check_error",
+        "next_update_check_at",
         "created_at",
     )
     fieldsets = (
         (None, {"fields": ("name", "address", "port", "credential", "groups")}),
         ("Docker", {"fields": ("docker_socket", "connect_timeout_s", "request_timeout_s")}),
-        ("Watching", {"fields": ("watch_enabled", "sweep_schedule")}),
+        (
+            "Watching",
+            {
+                "fields": (
+                    "watch_enabled",
+                    "watch_events",
+                    "sweep_schedule",
+                    "statistics_enabled",
+                    "statistics_schedule",
+                    "update_schedule",
+                    "watch_by_default",
+                    "watch_stopped",
+                )
+            },
+        ),
         ("How it stands", {"fields": readonly_fields}),
     )
 

@@ -1,9 +1,12 @@
 """The form of a device with the log-in that it uses. Secrets go in and never come out again."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from django import forms
 from django.db import transaction
+from django.urls import reverse
 
 from devices.connections.keys import private_key_fingerprint
 from devices.errors import KeyUnreadable
@@ -21,6 +24,45 @@ MAX_GROUPS: Final = 20
 MAX_KEY_BYTES: Final = 64 * 1024
 EXISTING, NEW = "existing", "new"
 SECRETS: Final = ("private_key", "private_key_file", "passphrase", "password")
+
+
+SCHEDULES: Final = ("sweep_schedule", "statistics_schedule", "update_schedule")
+
+
+def clean_cron(expression: str) -> str:
+    """The expression without blanks around it; ValidationError that says what is wrong with it."""
+    expression = expression.strip()
+    try:
+        check_schedule(expression, now())
+    except ScheduleError as exc:
+        raise forms.ValidationError(str(exc)) from exc
+    return expression
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a cron expression comes to: its next three runs (UTC), or what is wrong with it."""
+
+    runs: tuple[datetime, ...] = ()
+    error: str = ""
+
+
+def preview(expression: str) -> Preview:
+    """What the expression comes to now; nothing for an empty one."""
+    if not expression.strip():
+        return Preview()
+    try:
+        return Preview(runs=tuple(check_schedule(expression.strip(), now())))
+    except ScheduleError as exc:
+        return Preview(error=str(exc))
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleField:
+    """A field of the form and what its expression comes to."""
+
+    field: forms.BoundField
+    preview: Preview
 
 
 class WriteOnlyTextarea(forms.Textarea):
@@ -70,7 +112,13 @@ class DeviceForm(forms.ModelForm[Device]):
             "connect_timeout_s",
             "request_timeout_s",
             "watch_enabled",
+            "watch_events",
             "sweep_schedule",
+            "statistics_enabled",
+            "statistics_schedule",
+            "update_schedule",
+            "watch_by_default",
+            "watch_stopped",
         )
         error_messages = {"name": {"unique": "Another device has this name."}}
 
@@ -82,6 +130,16 @@ class DeviceForm(forms.ModelForm[Device]):
         for name in SECRETS:
             # What was typed stays in the browser when a faulty form comes back: it is never sent back from here.
             self.fields[name].widget.attrs["hx-preserve"] = "true"
+        for name in SCHEDULES:
+            self.fields[name].widget.attrs |= {
+                "spellcheck": "false",
+                "autocomplete": "off",
+                "hx-get": reverse("devices:schedule"),
+                "hx-trigger": "input changed delay:300ms",
+                "hx-target": f"#{name}-preview",
+                "hx-swap": "innerHTML",
+                "hx-sync": "this:replace",
+            }
         self.fields["credential"].queryset = credentials  # type: ignore[attr-defined]
         self.initial.setdefault("login", EXISTING if self.has_credentials else NEW)
         if not self.instance._state.adding:
@@ -116,12 +174,20 @@ class DeviceForm(forms.ModelForm[Device]):
 
     def clean_sweep_schedule(self) -> str:
         """A cron expression that fires."""
-        expression: str = self.cleaned_data["sweep_schedule"].strip()
-        try:
-            check_schedule(expression, now())
-        except ScheduleError as exc:
-            raise forms.ValidationError(str(exc)) from exc
-        return expression
+        return clean_cron(self.cleaned_data["sweep_schedule"])
+
+    def clean_statistics_schedule(self) -> str:
+        """A cron expression that fires."""
+        return clean_cron(self.cleaned_data["statistics_schedule"])
+
+    def clean_update_schedule(self) -> str:
+        """A cron expression that fires."""
+        return clean_cron(self.cleaned_data["update_schedule"])
+
+    @property
+    def schedules(self) -> list["ScheduleField"]:
+        """The three schedules with what their expressions come to now."""
+        return [ScheduleField(self[name], preview(str(self[name].value() or ""))) for name in SCHEDULES]
 
     # ---- the log-in and the host key --------------------------------------------------------------------
 

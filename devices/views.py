@@ -16,16 +16,16 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django_htmx.http import HttpResponseClientRedirect
 
 from devices.connection_tests import stream, untried_steps
-from devices.forms import ConnectionTestForm, DeviceForm
+from devices.forms import SCHEDULES, ConnectionTestForm, DeviceForm, preview
 from devices.models import Device
 from devices.querysets import DeviceQuerySet
 from devices.rules.host_keys import HostKeyError, PinnedKey, parse_host_key
 from devices.rules.targets import ConnectionTarget
 from devices.services import connection_target, replace_host_keys, request_attempt_now
-from devices.work import SWEEP, request_now
+from devices.work import kind_named, request_now
 from ssm.lib.access import allowed
 from ssm.lib.htmx import is_partial, render_page
-from ssm.lib.roles import can_administer, can_view
+from ssm.lib.roles import can_administer, can_operate, can_view
 from ssm.lib.tables import Choice, chips, choice_of, order_by, page_of, sort_of, text_of
 
 STATES: Final = tuple(Choice(state.value, state.label.capitalize()) for state in Device.State)
@@ -100,7 +100,7 @@ def detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "containers": containers[:_CONTAINERS_SHOWN],
         "container_count": containers.count(),
         "host_keys": device.host_keys.select_related("accepted_by"),
-        "events": device.events.visible_to(request.user)[:_LATEST],
+        "events": device.events.visible_to(request.user).select_related("device")[:_LATEST],
         "operations": device.operations.visible_to(request.user)[:_LATEST],
         "steps": untried_steps(),
     }
@@ -164,13 +164,29 @@ def retry(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 
 @require_POST
-@allowed(can_administer)
-def sweep(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Have the device's inventory read in full now."""
+@allowed(can_operate)
+def run(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Have the work of a ``kind`` (sweep, statistics, updates) done now, whatever its schedule says."""
     device = find_device(request, pk)
-    request_now(SWEEP, device)
-    messages.success(request, f"{device.name} is being swept.")
+    wanted = kind_named(request.POST.get("kind", ""))
+    if wanted is None:
+        return HttpResponse("Unknown kind of work.\n", status=400, content_type="text/plain")
+    if not wanted.is_wanted(device):
+        messages.error(request, f"{wanted.label}: switched off for {device.name}.")
+    elif not device.is_online:
+        messages.error(request, f"{device.name} is not connected: it is read as soon as it is back.")
+    else:
+        request_now(wanted, device)
+        messages.success(request, f"{wanted.label} of {device.name} begins now.")
     return redirect(device)
+
+
+@require_GET
+@allowed(can_administer)
+def schedule(request: HttpRequest) -> HttpResponse:
+    """What a cron expression comes to, while it is typed: the one of the form's schedules that is in the address."""
+    expression = next((request.GET[name] for name in SCHEDULES if name in request.GET), "")
+    return render(request, "devices/partials/schedule_preview.html", {"preview": preview(expression[:500])})
 
 
 @require_POST

@@ -4,8 +4,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django.db import Error as DatabaseError
 
@@ -33,7 +35,28 @@ REOPEN_S: Final = 0.2
 # How soon a lost connection without a stream is noticed.
 STAY_LOOK_S: Final = 5.0
 
+Result = TypeVar("Result")
 Submit = Callable[[Device, Engine, EngineEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A connection that is open, with the stream if the device's events are followed."""
+
+    device: Device
+    target: ConnectionTarget
+    engine: Engine
+    stream: EngineStream | None
+
+
+def _apart(work: Callable[[], Result]) -> Result:
+    """Do it in a thread that ends with it. Raises what the work raises.
+
+    Connecting and the database go deep: done by the thread that then waits for events for weeks, its stack and its
+    handle of the database would stay in memory, for each of hundreds of devices.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="connect") as executor:
+        return executor.submit(work).result()
 
 
 class Follower:
@@ -116,9 +139,9 @@ class Follower:
                 # It had been open: come back at once, a restarted engine or sshd may be there already.
                 delay = REOPEN_S
             except DeviceError as exc:
-                delay = self._note_failure(exc)
+                delay = self._noted(exc)
             except SsmError as exc:  # a secret that cannot be decrypted
-                delay = self._note_failure(DeviceError(exc.message, fix=exc.fix))
+                delay = self._noted(DeviceError(exc.message, fix=exc.fix))
             except (DatabaseError, EventStreamError) as exc:
                 logger.warning("following interrupted: %s", exc, extra={"device": self.device_id})
                 delay = PAUSE_S
@@ -130,6 +153,35 @@ class Follower:
             self._wake.clear()
 
     def _follow(self) -> None:
+        lost: DeviceError | None = None
+        try:
+            open_now = _apart(self._connect)
+            if open_now is None:
+                # It was deleted: the listener's next look ends this thread.
+                self._stopped.wait(PAUSE_S)
+                return
+            if open_now.stream is not None:
+                self._listen(open_now.device, open_now.engine, open_now.stream)
+            else:
+                self._stay_connected(open_now.target)
+        except ConnectionLost as exc:
+            engine = self._engine
+            if engine is None:  # it was never open
+                raise
+            logger.info("stream lost: %s", exc, extra={"device": self.device_id})
+            if self._asked is engine or engine.fell_silent:
+                lost = exc
+        finally:
+            with self._lock:
+                stream, self._engine, self._stream = self._stream, None, None
+            if stream is not None:
+                stream.close()
+        lost, self._lost = self._lost or lost, None
+        if lost is not None:
+            _apart(lambda: self._note_failure(lost))
+
+    def _connect(self) -> "_Open | None":
+        """Connect, open the stream if the device is to be followed, and note that it is online; None if it is gone."""
         with database_work():
             devices = Device.objects.select_related("credential").prefetch_related("host_keys")
             device = devices.filter(pk=self.device_id).first()
@@ -137,42 +189,25 @@ class Follower:
             if device is not None and note_connecting(device):
                 publish("device", device.pk, [device.pk])
         if device is None or target is None:
-            # It was deleted: the listener's next look ends this thread.
-            self._stopped.wait(PAUSE_S)
-            return
+            return None
         engine = pool.engine(target)
         info = engine.get_json("/info")
         if not isinstance(info, dict):
             raise NotDocker(f"{device.name}: the engine tells nothing about itself.")
         stream = None
         if device.watch_events:
-            stream = engine.stream("/events", self._since(device, time_ns(info.get("SystemTime"))), read_timeout_s=None)
+            since = self._since(device, time_ns(info.get("SystemTime")))
+            stream = engine.stream("/events", since, read_timeout_s=None)
         with self._lock:
             self._engine, self._stream = engine, stream
-        try:
-            if self._stopped.is_set():  # it was stopped before there was a stream to close
-                return
-            with database_work():
-                note_online(device, engine=engine_columns(engine, info), channel_kind=engine.channel_kind)
-                publish("device", device.pk, [device.pk])
-                request_now(SWEEP, device)
-            logger.info("following %s", device.name, extra={"device": self.device_id})
-            if stream is not None:
-                self._listen(device, engine, stream)
-            else:
-                self._stay_connected(target)
-        except ConnectionLost as exc:
-            logger.info("stream lost: %s", exc, extra={"device": self.device_id})
-            if self._asked is engine or engine.fell_silent:
-                self._lost = self._lost or exc
-        finally:
-            with self._lock:
-                self._engine = self._stream = None
-            if stream is not None:
-                stream.close()
-        if self._lost is not None:
-            error, self._lost = self._lost, None
-            self._note_failure(error)
+        if self._stopped.is_set():  # it was stopped before there was a stream to close
+            return None
+        with database_work():
+            note_online(device, engine=engine_columns(engine, info), channel_kind=engine.channel_kind)
+            publish("device", device.pk, [device.pk])
+            request_now(SWEEP, device)
+        logger.info("following %s", device.name, extra={"device": self.device_id})
+        return _Open(device, target, engine, stream)
 
     def _listen(self, device: Device, engine: Engine, stream: EngineStream) -> None:
         decoder = EventDecoder()
@@ -200,6 +235,9 @@ class Follower:
             return {}
         since_ns = max(0, min(last, clock_ns or last) - OVERLAP_NS)
         return {"since": f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09d}"}
+
+    def _noted(self, error: DeviceError) -> float:
+        return _apart(lambda: self._note_failure(error))
 
     def _note_failure(self, error: DeviceError) -> float:
         """Record why and when the next try is; gives the seconds until then."""

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django import template
@@ -9,10 +10,13 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from containers.rules.actions import BULK_ACTIONS, Action, actions_for
+from containers.rules.events import Severity, describe
+from devices.work import KINDS
 from ssm.templatetags.ui import icon
 
 if TYPE_CHECKING:
     from containers.models import Container, Event
+    from devices.models import Device
 
 register = template.Library()
 
@@ -217,32 +221,78 @@ def _line(key: Any, item: Any, budget: list[int]) -> SafeString:
     )
 
 
-_EVENT_ICONS: Final = (
-    ("start", "play"),
-    ("unpause", "play"),
-    ("pause", "pause"),
-    ("die", "circle-x"),
-    ("kill", "zap"),
-    ("oom", "circle-alert"),
-    ("stop", "square"),
-    ("restart", "rotate-cw"),
-    ("create", "plus"),
-    ("destroy", "trash-2"),
-    ("health_status", "heart-pulse"),
-    ("exec", "square-terminal"),
-    ("rename", "pencil"),
-)
+# A log is linked to from a little before an event to a little after it.
+_LOG_BEFORE: Final = timedelta(minutes=2)
+_LOG_AFTER: Final = timedelta(minutes=1)
 
 
-@register.filter
-def event_icon(event: "Event") -> str:
-    """The sprite's icon for what happened."""
-    return next((name for word, name in _EVENT_ICONS if event.action.startswith(word)), "circle")
+@dataclass(frozen=True, slots=True)
+class EventSentence:
+    """An event in words: what happened, its icon and colour, and which part of the log tells more."""
+
+    text: str
+    icon: str
+    tone: str
+    log_since: str
+    log_until: str
+
+
+@register.simple_tag
+def event_sentence(event: "Event") -> EventSentence:
+    """The sentence of an event (containers.rules.events)."""
+    said = describe(event)
+    tone = {Severity.GOOD: "good", Severity.WARNING: "warning", Severity.BAD: "bad"}.get(said.severity, "info")
+    since, until = event.time - _LOG_BEFORE, event.time + _LOG_AFTER
+    return EventSentence(said.text, said.icon, tone, f"{since:%Y-%m-%dT%H:%M:%SZ}", f"{until:%Y-%m-%dT%H:%M:%SZ}")
 
 
 @register.filter
 def event_details(event: "Event") -> list[tuple[str, str]]:
     """What of an event's attributes tells something that the page does not say anyway: at most six, cut short."""
-    wanted = ("exitCode", "signal", "execDuration", "oldName", "image")
-    found = [(name, str(event.attributes[name])[:120]) for name in wanted if event.attributes.get(name)]
-    return found[:6]
+    wanted = {"execDuration": "ran for", "image": "image", "driver": "driver", "reclaimed": "reclaimed"}
+    found = [(word, str(event.attributes[name])[:120]) for name, word in wanted.items() if event.attributes.get(name)]
+    return [(word, f"{value} s" if word == "ran for" else value) for word, value in found]
+
+
+# ---- what is done with a device again and again ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WorkStanding:
+    """One kind of due work of a device: its settings and how it went."""
+
+    name: str
+    label: str
+    schedule: str
+    is_wanted: bool
+    why_not: str
+    interval_s: int | None
+    next_at: datetime | None
+    last_at: datetime | None
+    duration_ms: int | None
+    error: str
+
+    @property
+    def is_note(self) -> bool:
+        """Whether the text tells something that a run which went well had to say."""
+        return self.interval_s is not None
+
+
+@register.simple_tag
+def schedules(device: "Device") -> list[WorkStanding]:
+    """Sweeps, statistics and update checks of a device."""
+    return [
+        WorkStanding(
+            name=kind.name,
+            label=kind.label,
+            schedule=getattr(device, kind.schedule),
+            is_wanted=kind.is_wanted(device),
+            why_not="switched off" if device.watch_enabled else "the device is not watched",
+            interval_s=getattr(device, kind.interval_s) if kind.interval_s else None,
+            next_at=getattr(device, kind.next_at),
+            last_at=getattr(device, kind.last_at),
+            duration_ms=getattr(device, kind.duration_ms),
+            error=getattr(device, kind.error),
+        )
+        for kind in KINDS
+    ]

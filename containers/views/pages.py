@@ -10,10 +10,10 @@ from django.views.decorators.http import require_GET
 from containers.models import Container, Event
 from containers.rules.commands import compose_file, docker_run
 from containers.rules.recipe import recipe
+from containers.views.events import event_page
 from ssm.lib.access import allowed
 from ssm.lib.htmx import render_page
 from ssm.lib.roles import can_view
-from ssm.lib.tables import page_of
 
 SEE_VALUES: Final = "containers.view_environment"
 
@@ -73,6 +73,6 @@ def _as_command(container: Container, view: str, *, sees_values: bool) -> str:
 def events(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """What the Engine told of the container, newest first."""
     container = find_container(request, pk, unread=("inspect", "environment"))
-    page = page_of(request, Event.objects.visible_to(request.user).filter(container=container))
+    page = event_page(Event.objects.visible_to(request.user).filter(container=container), request.GET)
     context = {"container": container, "tab": "events", "page": page}
     return render_page(request, "containers/events.html", "containers/partials/events.html", context)
