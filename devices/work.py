@@ -163,8 +163,12 @@ def _move(kind: Kind, device: Device, due_at: datetime | None, to: datetime) -> 
 
 
 def request_now(kind: Kind, device: Device) -> None:
-    """Have it done now, whatever its schedule says (a person asked, or something was missed)."""
-    enqueue(kind.task, str(device.pk))
+    """Have it done now, whatever its schedule says: a person asked, or something was missed.
+
+    What was asked for and did not end, as its message or its worker was lost, is handed out again by a tick.
+    """
+    Device.objects.filter(pk=device.pk).update(**{kind.next_at: datetime.now(UTC) + EXPECTED})
+    enqueue(kind.task, str(device.pk), expires_s=EXPECTED.total_seconds())
 
 
 # ---- doing
