@@ -6,6 +6,10 @@ from typing import Final
 
 from containers.rules.series import Series
 
+# A figure is the latest for so long after its moment: three times the distance of two points, and 90 s at least.
+_LATEST_STEPS: Final = 3
+_LATEST_S: Final = 90
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
@@ -52,15 +56,30 @@ DEVICE_MEASURES: Final = (
 )
 
 
-def summaries(series: Series, measures: Sequence[Measure]) -> list[Summary]:
-    """One per measure, in their order. The highest is that of the peaks where a series has them."""
-    return [_summary(series, measure) for measure in measures]
+def summaries(series: Series, measures: Sequence[Measure], end: float) -> list[Summary]:
+    """One per measure, in their order, of a series that was asked for until ``end`` (Unix seconds).
+
+    The last figures are those of the last moment with any, None when that was long before the end. The highest is that
+    of the peaks where a series has them.
+    """
+    return [_summary(series, measure, _latest_place(series, end)) for measure in measures]
 
 
-def _summary(series: Series, measure: Measure) -> Summary:
+def _latest_place(series: Series, end: float) -> int | None:
+    oldest = end - max(_LATEST_STEPS * series.step_s, _LATEST_S)
+    for place in range(len(series.times) - 1, -1, -1):
+        if series.times[place] < oldest:
+            return None
+        if any(column[place] is not None for column in series.columns.values()):
+            return place
+    return None
+
+
+def _summary(series: Series, measure: Measure, latest: int | None) -> Summary:
     values = series.columns.get(measure.column, [])
     known = [value for value in values if value is not None]
     if not known:
         return Summary(measure, None, None, None, None)
     peaks = [value for value in series.columns.get(f"{measure.column}_max", []) if value is not None]
-    return Summary(measure, known[-1], min(known), sum(known) / len(known), max([*known, *peaks]))
+    last = None if latest is None else values[latest]
+    return Summary(measure, last, min(known), sum(known) / len(known), max([*known, *peaks]))

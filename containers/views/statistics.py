@@ -43,7 +43,7 @@ def container_page(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "tab": "statistics",
         "usage": ContainerUsage.objects.filter(container=container).first(),
         "limits": _container_limits(container),
-        **_shown(window, summaries(series, CONTAINER_MEASURES)),
+        **_shown(window, summaries(series, CONTAINER_MEASURES, window.bounds[1])),
         "marks": _listed(container_marks(request.user, container, window.start, window.end)),
     }
     return render(request, "containers/statistics.html", context)
@@ -74,7 +74,7 @@ def device_page(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "section": "devices",
         "usage": HostUsage.objects.filter(device=device).first(),
         "limits": _device_limits(device),
-        **_shown(window, summaries(series, DEVICE_MEASURES)),
+        **_shown(window, summaries(series, DEVICE_MEASURES, window.bounds[1])),
         "marks": _listed(device_marks(request.user, device, window.start, window.end)),
     }
     return render(request, "statistics/device.html", context)

@@ -49,7 +49,7 @@ export const KINDS = {
   pids: {
     unit: "number",
     least: 4,
-    series: [{ column: "pids", name: "Processes", colour: "--chart-plain", fills: true, isStepped: true }],
+    series: [{ column: "pids", name: "Processes", colour: "--chart-plain", fills: true }],
     limit: (data) => constant(data.limits.pids)(data),
     limitText: (data, text) => (data.limits.pids ? `limit ${text(data.limits.pids)}` : ""),
   },

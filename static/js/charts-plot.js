@@ -12,11 +12,23 @@ export const MARK_COLOURS = {
   fail: "--bad-sign",
   oom: "--bad-sign",
 };
+const LATEST_STEPS = 3;
+const LATEST_S = 90;
 // A line is as near as a finger is wide.
 const NEAR_PX = 7;
 // A limit is drawn where this share of it is used at least: a lower line would only flatten what is used. With the
 // button "Limits" it always is.
 const IN_SIGHT = 0.2;
+
+/** Where the latest figures are; -1 when they are too old to be called so (containers/rules/summaries.py). */
+export function latestPlace({ times, columns, step_s: step }, end) {
+  const all = Object.values(columns);
+  const oldest = end - Math.max(LATEST_STEPS * step, LATEST_S);
+  for (let place = times.length - 1; place >= 0 && times[place] >= oldest; place -= 1) {
+    if (times[place] <= end && all.some((column) => (column[place] ?? null) !== null)) return place;
+  }
+  return -1;
+}
 
 const probe = document.createElement("span");
 let known = new Map();
@@ -191,14 +203,13 @@ export class Chart {
     };
   }
 
-  #line({ name, colour: token, fills, isStepped }) {
+  #line({ name, colour: token, fills }) {
     return {
       label: name,
       stroke: () => colour(token),
       width: 1.5,
       fill: fills ? () => faint(token, 12) : undefined,
       points: { show: (plot, number) => this.#isLonely(plot, number) },
-      paths: isStepped ? window.uPlot.paths.stepped({ align: 1 }) : undefined,
       spanGaps: false,
     };
   }
@@ -317,13 +328,14 @@ export class Chart {
     legend.append(this.#note);
   }
 
-  /** Values at a place, or the newest ones there are. */
+  /** Values at a place, or the latest. */
   #say(place) {
     const { unit } = this.kind;
     const columns = this.#columns().slice(1, -2);
     const said = [];
+    const at = place ?? latestPlace(this.#data, this.#range[1]);
     for (const [number, column] of columns.entries()) {
-      const value = place === null ? (column.findLast((each) => each !== null) ?? null) : (column[place] ?? null);
+      const value = column[at] ?? null;
       const text = figureText(value, unit);
       if (this.#values[number].textContent !== text) this.#values[number].textContent = text;
       said.push(`${this.kind.series[number].name} ${text}`);

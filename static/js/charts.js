@@ -1,6 +1,6 @@
 // The charts of a statistics page: fetches figures, zooms, follows live, keeps the address and the table right.
 import { LiveFigures } from "./charts-live.js";
-import { Chart, forgetColours, MARK_COLOURS } from "./charts-plot.js";
+import { Chart, forgetColours, latestPlace, MARK_COLOURS } from "./charts-plot.js";
 import { figureText, windowText } from "./charts-units.js";
 import { relativeText } from "./times.js";
 
@@ -327,19 +327,20 @@ class Page {
     const [from, to] = this.range;
     const { times, columns } = this.data;
     const first = times.findIndex((time) => time >= from);
+    const latest = latestPlace(this.data, to);
     for (const row of root.querySelectorAll("[data-chart-row]")) {
       const { chartRow: name, unit } = row.dataset;
-      let [sum, count, low, high, last] = [0, 0, null, null, null];
+      let [sum, count, low, high] = [0, 0, null, null];
       for (let place = Math.max(first, 0); place < times.length && times[place] <= to; place += 1) {
         const value = columns[name]?.[place] ?? null;
         if (value === null) continue;
         sum += value;
         count += 1;
-        last = value;
         low = low === null || value < low ? value : low;
         const peak = columns[`${name}_max`]?.[place] ?? value;
         high = high === null || peak > high ? peak : high;
       }
+      const last = columns[name]?.[latest] ?? null;
       const figures = { last, low, mean: count ? sum / count : null, high };
       for (const cell of row.querySelectorAll("[data-figure]")) {
         const text = figureText(figures[cell.dataset.figure], unit);
