@@ -8,7 +8,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.urls import reverse
 
-from registries.querysets import RegistryQuerySet, RepositoryQuerySet
+from registries.querysets import OriginQuerySet, RegistryQuerySet, RepositoryQuerySet
 from ssm.lib.fields import EncryptedTextField
 
 
@@ -125,7 +125,8 @@ class Origin(models.Model):
     last_error_message = models.TextField(blank=True, default="")
     last_error_fix = models.TextField(blank=True, default="")
     failing_since = models.DateTimeField(null=True, blank=True)
-    requests_sent = models.BigIntegerField(default=0)
+
+    objects = OriginQuerySet.as_manager()
 
     class Meta:
         ordering = ["host"]

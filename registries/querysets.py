@@ -8,7 +8,7 @@ from django.db.models import Count, Q, QuerySet
 from ssm.lib.roles import SomeUser, can_view
 
 if TYPE_CHECKING:
-    from registries.models import Registry, RepositoryKnowledge  # noqa: F401 - in the quoted bases below
+    from registries.models import Origin, Registry, RepositoryKnowledge  # noqa: F401 - in the quoted bases below
 
 
 class RegistryQuerySet(QuerySet["Registry"]):
@@ -21,6 +21,19 @@ class RegistryQuerySet(QuerySet["Registry"]):
     def enabled(self) -> Self:
         """Accounts that are used."""
         return self.filter(is_enabled=True)
+
+
+class OriginQuerySet(QuerySet["Origin"]):
+    """How registries stand to accounts."""
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """All, for everybody with a role."""
+        return self.all() if can_view(user) else self.none()
+
+    def failing(self) -> Self:
+        """Those in use that answer nothing. One that sleeps is no failure: it answers again by itself."""
+        in_use = Q(account=None) | Q(account__is_enabled=True)
+        return self.filter(in_use).exclude(last_error_code__in=["", "rate_limited"]).order_by("-failing_since", "pk")
 
 
 class RepositoryQuerySet(QuerySet["RepositoryKnowledge"]):

@@ -18,6 +18,7 @@ from containers.counts import fleet_counts, full_hosts
 from containers.filters import RECENT
 from containers.models import Container, Operation
 from devices.models import Device, now
+from registries.models import Origin
 from ssm.lib.access import allowed
 from ssm.lib.database import database_work
 from ssm.lib.roles import can_administer, can_view
@@ -82,6 +83,10 @@ def home(request: HttpRequest) -> HttpResponse:
         "full_hosts": full_hosts(user, _FIRST),
         "containers": looked_at[:_FIRST],
         "operations": failed.select_related("device")[:_FIRST],
+        "failing_registries": Origin.objects.visible_to(user)
+        .failing()
+        .select_related("account")
+        .defer("account__secrets", "account__client_key")[:_FIRST],
     }
     return render(request, "home/index.html", context)
 
@@ -126,6 +131,8 @@ def _pages(request: HttpRequest) -> list[dict[str, Any]]:
         _item("Containers that need attention", "", reverse("containers:list") + "?state=attention", "triangle-alert"),
         _item("Top: what uses most", "", reverse("containers:top"), "chart-line"),
         _item("Registries", "", reverse("registries:list"), "warehouse"),
+        _item("Logs", "Several containers as one", reverse("logs:merged"), "scroll-text"),
+        _item("Search in logs", "", reverse("logs:find"), "search"),
         _item("Activity", "", reverse("activity"), "activity"),
     ]
     if can_administer(request.user):

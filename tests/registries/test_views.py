@@ -8,7 +8,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from registries.models import Origin, Registry, RepositoryKnowledge, TagKnowledge, now
-from tests.factories import RegistryFactory, RepositoryFactory, TagFactory
+from tests.factories import DeviceFactory, RegistryFactory, RepositoryFactory, TagFactory
 from tests.people import People
 
 pytestmark = pytest.mark.django_db
@@ -175,6 +175,23 @@ def test_failing_repository_keeps_what_was_known_and_tells_its_age(viewer: Clien
 
     for text in ("Nothing answers.", "Look at the cable.", "last good answer", "5 h ago", "1.10"):
         assert text in page
+
+
+def test_home_names_registries_that_answer_nothing(viewer: Client) -> None:
+    off = RegistryFactory(name="Off", is_enabled=False)
+    lab = RegistryFactory(name="Lab")
+    told = {"last_error_code": "tls", "last_error_message": "Not trusted.", "failing_since": now()}
+    for account in (off, lab):
+        Origin.objects.create(host=account.host, account=account, **told)
+    Origin.objects.create(host="busy.example.com", last_error_code="rate_limited", failing_since=now())
+    DeviceFactory()
+
+    page = viewer.get("/").content.decode()
+
+    assert "Not trusted." in page
+    assert "Lab" in page
+    assert "busy.example.com" not in page
+    assert "Off" not in page
 
 
 def test_check_now_makes_the_repository_due_with_all_that_is_wanted(operator: Client) -> None:
