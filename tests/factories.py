@@ -6,7 +6,7 @@ import json
 import factory
 from factory.django import DjangoModelFactory
 
-from containers.models import Container, Event, Operation
+from containers.models import Container, Event, Image, Operation
 from devices.models import Credential, Device, HostKey, now
 from registries.models import Registry, RepositoryKnowledge, TagKnowledge
 
@@ -72,6 +72,16 @@ class ContainerFactory(DjangoModelFactory[Container]):
     tag = "1.0.0"
     state = "running"
     started_at = factory.LazyFunction(now)
+
+
+class ImageFactory(DjangoModelFactory[Image]):
+    class Meta:
+        model = Image
+
+    device = factory.SubFactory(DeviceFactory, online=True)
+    engine_id = factory.Sequence(lambda number: f"sha256:{number:064x}")
+    os = "linux"
+    architecture = "amd64"
 
 
 class OperationFactory(DjangoModelFactory[Operation]):
