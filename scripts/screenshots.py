@@ -21,11 +21,13 @@ PAGES = {
     "devices": "/devices/",
     "device-add": "/devices/add/",
     "containers": "/containers/",
+    "top": "/containers/top/",
     "activity": "/activity/",
 }
 CONTAINER_TABS = {
     "container": "",
     "container-logs": "logs/",
+    "container-statistics": "statistics/",
     "container-inspect": "inspect/",
     "container-events": "events/",
     "container-operations": "operations/",

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from containers.models import Container
+from containers.push import publish
 from containers.rules.statistics import Usage
 from containers.statistics.storing import HostFigures, Sample, store
 from devices.models import Device, now
@@ -242,6 +243,24 @@ def test_device_page_draws_its_host(stage: Stage) -> None:
     for key in ("host-cpu", "host-memory", "containers-network", "containers-block", "load", "disk"):
         assert stage.pixels(key)["count"] > 500
     expect(page.locator('[data-chart="disk"] [data-chart-values]')).to_contain_text("of 100 GiB")
+
+
+def test_tables_take_a_reading_without_reload(stage: Stage) -> None:
+    page = stage.page
+    for address, text in (("containers/", "77.7%"), ("containers/top/", "88.8%")):
+        page.goto(f"{stage.base}/{address}")
+        expect(page.locator("[data-live-indicator]")).to_have_attribute("data-state", "live")
+        page.evaluate("window.sameDocument = true")
+        cell = page.locator(f"#container-{stage.container.pk}-cpu")
+        expect(cell).to_contain_text("%")
+
+        usage = Usage(float(text[:-1]), 9 * MIB, 64 * MIB, 1.0, 1.0, 1.0, 1.0, 4)
+        store(stage.device, Sample(now(), HostFigures(), {stage.container.pk: usage}))
+        publish("usage", stage.device.pk, [stage.device.pk])
+
+        expect(cell).to_contain_text(text)
+        expect(page.locator(f"#container-{stage.container.pk}-memory")).to_contain_text("9.0 MiB")
+        assert page.evaluate("window.sameDocument") is True
 
 
 def test_fifty_viewers_cost_the_host_one_stream(stage: Stage) -> None:
