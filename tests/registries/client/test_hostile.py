@@ -56,7 +56,7 @@ def within_seconds() -> Iterator[None]:
     """Whatever a registry does, a call ends."""
     started = time.monotonic()
     yield
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60
 
 
 async def caught(action: Awaitable[Any]) -> RegistryError:
@@ -425,7 +425,8 @@ async def test_client_certificate_goes_to_its_registry_only(stub: Stub, make_cli
     async with make_client() as client:
         assert (await client.tags(access, NAME)).tags == ("1",)
 
-    assert not [asked for asked in stub.requests_to(EVIL) if asked.has_client_certificate]
+    assert [asked.has_client_certificate for asked in stub.requests_to(HOST)] == [True]
+    assert [asked.has_client_certificate for asked in stub.requests_to(EVIL)] == [False]
 
 
 # Pages
@@ -629,7 +630,7 @@ async def test_slow_drip_ends_with_the_whole_call(stub: Stub, make_client: MakeC
         error = await caught(client.tags(access, NAME))
 
     assert isinstance(error, RegistryTimeout)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
 
 
 async def test_silence_ends_with_the_read_limit(stub: Stub, make_client: MakeClient, access: Access) -> None:
@@ -660,11 +661,16 @@ async def test_one_origin_takes_four_calls_at_once_and_a_stalled_one_holds_up_no
     stub: Stub, make_client: MakeClient, access: Access
 ) -> None:
     running, most = 0, 0
+    # Of the server's own loop; its requests wait until four are there, and a little for a fifth that must not come.
+    four = asyncio.Event()
 
     async def registry(_asked: Asked) -> Reply:
         nonlocal running, most
         running += 1
         most = max(most, running)
+        if running == 4:
+            four.set()
+        await four.wait()
         await asyncio.sleep(0.05)
         running -= 1
         return Reply.json({"tags": ["1"]})

@@ -71,10 +71,18 @@ Handler = Callable[[Asked], Reply | Awaitable[Reply]]
 class Server:
     """Serves one handler on a loopback port, by plain HTTP or TLS, until it is closed."""
 
-    def __init__(self, handler: Handler, authority: Authority | None = None, *, client_ca: str = "") -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        authority: Authority | None = None,
+        *,
+        client_ca: str = "",
+        needs_certificate: bool = True,
+    ) -> None:
         self._handler = handler
         self._authority = authority
         self._client_ca = client_ca
+        self._needs_certificate = needs_certificate
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -122,7 +130,7 @@ class Server:
                 file.flush()
                 context.load_cert_chain(file.name)
             if self._client_ca:
-                context.verify_mode = ssl.CERT_REQUIRED
+                context.verify_mode = ssl.CERT_REQUIRED if self._needs_certificate else ssl.CERT_OPTIONAL
                 context.load_verify_locations(cadata=self._client_ca)
             self._contexts[name] = context
         return self._contexts[name]

@@ -26,7 +26,8 @@ class Stub:
         self._handlers: dict[str, Handler] = {}
         self._addresses: dict[str, tuple[str, ...]] = {}
         self._asked: list[Asked] = []
-        self._tls = Server(self._dispatch, self.authority)
+        # Client certificates are taken where they are offered, so that tests see who gets one.
+        self._tls = Server(self._dispatch, self.authority, client_ca=self.authority.pem, needs_certificate=False)
         self._plain = Server(self._dispatch)
 
     def close(self) -> None:
