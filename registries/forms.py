@@ -301,7 +301,12 @@ class RegistryForm(forms.ModelForm[Registry]):
         fields = self._fields_of(kind) if kind else []
         values = {field.name: data.get(field_name(kind, field.name)) or "" for field in fields}
         self._keep_secrets(kind, values, data)
-        for problem in check_values(self.provider, values):
+        # Nothing at all would count as anonymous, but that was not chosen.
+        missing = [name for name in kind.split("+") if kind and not values[name].strip()]
+        for name in missing:
+            if field_name(kind, name) not in self.errors:
+                self.add_error(field_name(kind, name), "This is needed to log in this way.")
+        for problem in [] if missing else check_values(self.provider, values):
             where = field_name(kind, problem.field)
             self.add_error(where if where in self.fields else "kind", problem.message)
         self._check_amazon(kind, values)

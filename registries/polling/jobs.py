@@ -103,6 +103,8 @@ class Outcome:
         if self.tag_list_trouble is not None:
             return self.tag_list_trouble
         troubles = [found.trouble for found in self.tags if found.trouble is not None]
+        if general := next((trouble for trouble in troubles if trouble.concerns_registry), None):
+            return general
         if troubles and len(troubles) == len(self.tags) and (self.tag_list is None or troubles[0].code != "not_found"):
             return troubles[0]
         return None

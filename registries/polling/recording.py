@@ -6,6 +6,8 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 
 from registries.client import Quota
 from registries.models import Origin, RepositoryKnowledge, TagKnowledge, now
@@ -166,6 +168,7 @@ def postpone(pks: Iterable[UUID], until: datetime, moment: datetime) -> None:
         last_error_code="rate_limited",
         last_error_message="The registry asked to be left alone for a while: too many requests.",
         last_error_fix="It is asked again by itself. What is shown is what it told before.",
+        failing_since=Coalesce("failing_since", Value(moment)),
         changed_at=moment,
     )
 

@@ -84,7 +84,8 @@ def access_of(registry: Registry) -> Access:
 
 def account_changed(registry: Registry, *, host_before: str = "") -> None:
     """Have failed look-ups tried again at once, now that an account is new, different or gone."""
-    Origin.objects.filter(account=registry.pk).exclude(host=registry.host).delete()
+    if registry.pk is not None:  # one that was deleted has none, and took its origins along
+        Origin.objects.filter(account=registry.pk).exclude(host=registry.host).delete()
     for host in {registry.host, host_before} - {""}:
         retry_failed(RepositoryKnowledge.objects.below(host, registry.path_prefix if host == registry.host else ""))
 

@@ -105,6 +105,7 @@ CUSTOM = {"address": "registry.example.com"}
 @pytest.mark.parametrize(
     ("provider", "kind", "place", "values", "field"),
     [
+        ("hub", "login+token", {}, {}, "login_token-token"),
         ("hub", "login+token", {}, {"login": "ada"}, "login_token-token"),
         ("hub", "login+token", {}, {"token": SECRET}, "login_token-login"),
         ("hub", "login+token", {}, {"login": "a:b", "token": SECRET}, "login_token-login"),

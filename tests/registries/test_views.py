@@ -231,6 +231,8 @@ def test_poll_of_an_account_takes_its_repositories_alone(operator: Client) -> No
 def test_removal_of_an_account_resets_its_host_to_anonymous(people: People) -> None:
     registry = RegistryFactory(host="docker.io", provider="hub", with_login=True)
     failing = RepositoryFactory(last_error_code="unauthorized")
+    Origin.objects.create(host="docker.io", account=registry)
+    anonymous = Origin.objects.create(host="ghcr.io")
     client = people.client("administrator")
 
     assert "Reset" in client.get(f"/registries/{registry.pk}/delete/").content.decode()
@@ -239,6 +241,7 @@ def test_removal_of_an_account_resets_its_host_to_anonymous(people: People) -> N
     failing.refresh_from_db()
     assert not Registry.objects.exists()
     assert failing.is_being_looked_up
+    assert list(Origin.objects.all()) == [anonymous]
 
 
 def test_pages_with_hostile_words_show_them_as_text(people: People) -> None:
