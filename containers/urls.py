@@ -8,6 +8,7 @@ from containers.views import (
     fleet,
     inside,
     log_data,
+    logpages,
     logs,
     operations,
     pages,
@@ -22,7 +23,7 @@ container_urlpatterns = [
     path("bulk/", bulk.bulk, name="bulk"),
     path("top/", top.top, name="top"),
     path("<uuid:pk>/", pages.overview, name="detail"),
-    path("<uuid:pk>/logs/", logs.logs, name="logs"),
+    path("<uuid:pk>/logs/", logpages.container_log, name="logs"),
     path("<uuid:pk>/logs/download/", logs.log_download, name="log_download"),
     path("<uuid:pk>/processes/", inside.processes, name="processes"),
     path("<uuid:pk>/changes/", inside.changes, name="changes"),
@@ -41,6 +42,9 @@ update_urlpatterns = [
     path("used-by/", updates.used_by_repository, name="used_by"),
 ]
 log_urlpatterns = [
+    path("", logpages.merged, name="merged"),
+    path("find/", logpages.find, name="find"),
+    path("clocks/", logpages.clocks, name="clocks"),
     path("search/", log_data.search, name="search"),
     path("around/", log_data.around, name="around"),
     path("histogram/", log_data.histogram, name="histogram"),

@@ -1,10 +1,9 @@
-"""A container's log: the page that follows it, and the download."""
+"""The download of a container's log."""
 
 import uuid
 from typing import Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from containers.logs.download import DownloadRefused, LogDownload, parse_selection
@@ -15,15 +14,6 @@ from ssm.lib.errors import SsmError
 from ssm.lib.roles import can_view
 
 _UNREAD: Final = ("inspect", "environment")
-
-
-@require_GET
-@allowed(can_view)
-def logs(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """The page; its lines come over a socket of its own."""
-    return render(
-        request, "containers/logs.html", {"container": find_container(request, pk, unread=_UNREAD), "tab": "logs"}
-    )
 
 
 @require_GET

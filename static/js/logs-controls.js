@@ -1,239 +1,198 @@
-// Tool bar, keys and status line of the log page.
+// Tool bar of the log page: filters, chips, menus, and what is chosen in them.
+import { copyAddress, copyLine, copyLines, copyLink } from "./logs-copy.js";
 import { LEVELS } from "./logs-filter.js";
-import { announce } from "./toast.js";
+import { SIZES, filterParameters, showAddress, storeLook } from "./logs-look.js";
 
-const STORED = "ssm.log";
-const STATES = {
-  connecting: "connecting",
-  live: "live",
-  stopped: "stopped",
-  offline: "host unreachable",
-  unreadable: "not readable",
-  removed: "removed",
-  refused: "closed",
-};
-const number = (value) => value.toLocaleString("en");
+export class Controls {
+  #timer = 0;
 
-function stored() {
-  try {
-    return JSON.parse(localStorage.getItem(STORED)) ?? {};
-  } catch {
-    return {};
-  }
-}
-
-function store(page) {
-  try {
-    localStorage.setItem(STORED, JSON.stringify({ wrap: page.look.wrap, zone: page.look.zone }));
-  } catch {
-    // Forbidden storage: it holds for this page.
-  }
-}
-
-export function attachControls(root, page) {
-  const part = (name) => root.querySelector(`[data-log-${name}]`);
-  const press = (button, isPressed) => button.setAttribute("aria-pressed", String(isPressed));
-  const { filter } = page.look;
-  const field = part("search");
-  let timer = 0;
-
-  const chosen = stored();
-  page.look.wrap = chosen.wrap ?? matchMedia("(max-width: 860px)").matches;
-  page.look.zone = ["local", "utc", "none"].includes(chosen.zone) ? chosen.zone : "local";
-  root.dataset.wrap = String(page.look.wrap);
-  root.dataset.zone = page.look.zone;
-
-  function showChoices() {
-    press(part("wrap"), page.look.wrap);
-    press(part("pattern"), filter.isPattern);
-    for (const button of root.querySelectorAll("[data-log-zone]")) press(button, button.dataset.logZone === page.look.zone);
-    for (const button of root.querySelectorAll("[data-log-stream]")) press(button, filter.streams[button.dataset.logStream]);
-    for (const button of root.querySelectorAll("[data-log-level]")) press(button, filter.levels.has(button.dataset.logLevel));
+  constructor(page) {
+    this.page = page;
+    this.root = page.root;
+    this.include = this.part("search");
+    this.exclude = this.part("exclude");
+    const { filter } = page.look;
+    this.include.value = filter.include.text;
+    this.exclude.value = filter.exclude.text;
+    for (const field of [this.include, this.exclude]) {
+      field.addEventListener("input", () => {
+        clearTimeout(this.#timer);
+        this.#timer = setTimeout(() => this.applyFilter(), 90);
+      });
+    }
+    this.root.addEventListener("click", (event) => this.#clicked(event));
+    this.applyLook();
+    this.showChoices();
+    this.showProblem();
+    this.showDownload();
   }
 
-  function applyFilter() {
-    filter.text = field.value;
-    page.refilter();
-    const problem = part("problem");
+  part(name) {
+    return this.root.querySelector(`[data-log-${name}]`);
+  }
+
+  all(name) {
+    return this.root.querySelectorAll(`[data-log-${name}]`);
+  }
+
+  applyLook() {
+    const { look } = this.page;
+    const { dataset, style } = this.root;
+    dataset.wrap = String(look.wrap);
+    dataset.zone = look.zone;
+    style.setProperty("--log-size", `${look.size}px`);
+    style.setProperty("--log-row", `${Math.round(look.size * 1.45)}px`);
+  }
+
+  showChoices() {
+    const { look } = this.page;
+    const { filter } = look;
+    const press = (button, isOn) => button.setAttribute("aria-pressed", String(isOn));
+    const set = (name, isOn) => this.part(name).setAttribute("aria-checked", String(isOn));
+    set("wrap", look.wrap);
+    set("pretty", look.isPretty);
+    set("grouping", look.isGrouping);
+    this.part("size-text").textContent = `${look.size} px`;
+    for (const button of this.all("pattern")) press(button, filter[button.dataset.logPattern].isPattern);
+    for (const button of this.all("zone")) press(button, button.dataset.logZone === look.zone);
+    for (const button of this.all("stream")) press(button, filter.streams[button.dataset.logStream]);
+    for (const button of this.all("level")) press(button, filter.levels.has(button.dataset.logLevel));
+  }
+
+  applyFilter() {
+    const { filter } = this.page.look;
+    filter.include.text = this.include.value;
+    filter.exclude.text = this.exclude.value;
+    this.page.refilter();
+    this.showProblem();
+    this.showDownload();
+    showAddress(this.page.look);
+  }
+
+  showProblem() {
+    const { filter } = this.page.look;
+    const problem = this.part("problem");
     problem.textContent = filter.error;
     problem.hidden = !filter.error;
-    field.setAttribute("aria-invalid", String(Boolean(filter.error)));
-    showDownload();
+    this.include.setAttribute("aria-invalid", String(Boolean(filter.include.error)));
+    this.exclude.setAttribute("aria-invalid", String(Boolean(filter.exclude.error)));
   }
 
-  function showDownload() {
-    for (const link of root.querySelectorAll("[data-log-download]")) {
+  showDownload() {
+    const { filter } = this.page.look;
+    for (const link of this.all("download")) {
       const address = new URL(link.dataset.logDownload, location.href);
+      for (const [name, value] of Object.entries(this.page.spanParameters())) address.searchParams.set(name, value);
       if (link.dataset.filtered !== undefined) {
-        if (filter.text) address.searchParams.set("q", filter.text);
-        if (filter.isPattern) address.searchParams.set("pattern", "1");
-        if (!filter.streams.out || !filter.streams.err) address.searchParams.set("stream", filter.streams.out ? "stdout" : "stderr");
-        link.hidden = !filter.text && filter.streams.out && filter.streams.err;
+        for (const [name, value] of Object.entries(filterParameters(filter))) address.searchParams.set(name, value);
+        address.searchParams.delete("level");
+        link.hidden = !filter.isTextual;
       }
       link.href = address.pathname + address.search;
     }
   }
 
   // A press takes that one out; a press on the only one left brings all back.
-  function toggleStream(name) {
+  #toggleStream(name) {
+    const { streams } = this.page.look.filter;
     const other = name === "out" ? "err" : "out";
-    filter.streams[name] = !filter.streams[name];
-    if (!filter.streams[name] && !filter.streams[other]) filter.streams[other] = true;
+    streams[name] = !streams[name];
+    if (!streams[name] && !streams[other]) streams[other] = true;
   }
 
-  function toggleLevel(name) {
+  #toggleLevel(name) {
+    const { filter } = this.page.look;
     if (filter.levels.size === LEVELS.length) filter.levels = new Set([name]);
     else if (filter.levels.has(name)) filter.levels.delete(name);
     else filter.levels.add(name);
     if (!filter.levels.size) filter.levels = new Set(LEVELS);
   }
 
-  root.addEventListener("click", (event) => {
+  #clicked(event) {
     const button = event.target.closest("button");
-    if (!button) return openLine(event);
+    if (!button) return this.#openLine(event);
     const { dataset } = button;
-    if (dataset.logStream) toggleStream(dataset.logStream);
-    else if (dataset.logLevel) toggleLevel(dataset.logLevel);
-    else if (dataset.logZone) page.look.zone = dataset.logZone;
-    else if ("logWrap" in dataset) page.look.wrap = !page.look.wrap;
-    else if ("logPattern" in dataset) filter.isPattern = !filter.isPattern;
-    else if ("logFollow" in dataset) return page.follow(!page.view.isPinned);
-    else if ("logEnd" in dataset) return page.follow(true);
-    else if ("logFull" in dataset) return full();
-    else if ("logClear" in dataset) return page.clear();
-    else if ("logRetry" in dataset) return page.retry();
-    else if ("logOlder" in dataset) return page.loadOlder();
-    else if ("logCopy" in dataset) return copy(button);
-    else return;
-    showChoices();
-    if (dataset.logZone || "logWrap" in dataset) {
-      store(page);
-      page.relayout();
-    } else {
-      applyFilter();
+    if (this.#changeFilter(dataset)) {
+      this.showChoices();
+      return this.applyFilter();
     }
-  });
+    if (this.#changeLook(dataset)) return this.#lookChanged();
+    return this.#act(button, dataset);
+  }
 
-  function openLine(event) {
+  #changeFilter(dataset) {
+    const { filter } = this.page.look;
+    if (dataset.logStream) this.#toggleStream(dataset.logStream);
+    else if (dataset.logLevel) this.#toggleLevel(dataset.logLevel);
+    else if (dataset.logPattern) filter.include.isPattern = filter.exclude.isPattern = !filter.include.isPattern;
+    else return false;
+    return true;
+  }
+
+  #changeLook(dataset) {
+    const { look } = this.page;
+    if (dataset.logZone) look.zone = dataset.logZone;
+    else if ("logWrap" in dataset) look.wrap = !look.wrap;
+    else if ("logPretty" in dataset) look.isPretty = !look.isPretty;
+    else if ("logGrouping" in dataset) this.page.group(!look.isGrouping);
+    else if (dataset.logSize) {
+      const at = SIZES.indexOf(look.size) + Number(dataset.logSize);
+      look.size = SIZES[Math.max(0, Math.min(SIZES.length - 1, at))];
+    } else return false;
+    return true;
+  }
+
+  #lookChanged() {
+    if (this.page.look.zone === "host") this.page.sources.askOffsets();
+    storeLook(this.page.look);
+    this.applyLook();
+    this.showChoices();
+    this.page.view.relayout();
+  }
+
+  #act(button, dataset) {
+    const { page } = this;
+    const line = () => page.view.lineOf(button);
+    if ("logFollow" in dataset) page.follow(!page.view.isPinned);
+    else if ("logEnd" in dataset) page.toEnd();
+    else if ("logFull" in dataset) this.#full(button);
+    else if ("logClear" in dataset) page.clear();
+    else if ("logRetry" in dataset) page.retry();
+    else if ("logOlder" in dataset) page.loadOlder();
+    else if ("logUnfold" in dataset) page.view.toggle(line(), "isUnfolded");
+    else if ("logCopy" in dataset) copyLine(line(), button);
+    else if ("logLink" in dataset) copyLink(line(), page, button);
+    else if ("logCopyVisible" in dataset) copyLines(page.view.visible(), page.look);
+    else if ("logCopyShown" in dataset) copyLines(page.store.shown, page.look);
+    else if ("logCopyAddress" in dataset) copyAddress(page.look);
+    else if ("logSheet" in dataset) this.#sheet();
+    else if (dataset.logFieldColumn) page.columns.toggle(dataset.logFieldColumn);
+    else if (dataset.logFieldFilter !== undefined) this.filterFor(dataset.logFieldFilter);
+  }
+
+  filterFor(text) {
+    const { filter } = this.page.look;
+    filter.include.isPattern = filter.exclude.isPattern = false;
+    this.include.value = text;
+    this.showChoices();
+    this.applyFilter();
+  }
+
+  #openLine(event) {
     const row = event.target.closest(".log-line");
-    if (!row || event.target.closest(".log-detail") || String(getSelection())) return;
-    const line = page.view.lineOf(row);
-    if (line) page.view.toggle(line);
+    if (!row || event.target.closest(".log-detail, .log-group__lines") || String(getSelection())) return;
+    const line = this.page.view.lineOf(row);
+    if (line) this.page.view.toggle(line);
   }
 
-  function full() {
-    press(part("full"), root.toggleAttribute("data-full"));
-    page.view.relayout();
+  #full(button) {
+    button.setAttribute("aria-pressed", String(this.root.toggleAttribute("data-full")));
+    this.page.view.relayout();
   }
 
-  async function copy(button) {
-    const line = page.view.lineOf(button);
-    if (!line) return;
-    try {
-      await navigator.clipboard.writeText(line.plain);
-      announce("Copied");
-      button.dataset.copied = "";
-      setTimeout(() => delete button.dataset.copied, 1200);
-    } catch {
-      announce("Copying failed: select the text and press Ctrl+C", { bad: true });
-    }
-  }
-
-  field.addEventListener("input", () => {
-    clearTimeout(timer);
-    timer = setTimeout(applyFilter, 90);
-  });
-
-  document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    if (event.target === field) {
-      if (event.key !== "Escape") return;
-      if (field.value) {
-        field.value = "";
-        applyFilter();
-      } else field.blur();
-      event.preventDefault();
-      return;
-    }
-    if (event.target.closest?.("input, textarea, select, dialog, [contenteditable]")) return;
-    const isButton = event.target.closest?.("button, a, summary");
-    if (event.key === "End") page.view.scrollTo("end");
-    else if (event.key === "Home") page.view.scrollTo("start");
-    else if (event.key === " " && !isButton) page.follow(!page.view.isPinned);
-    else if (event.key === "w") part("wrap").click();
-    else if (event.key === "f" || (event.key === "Escape" && root.hasAttribute("data-full"))) full();
-    else if (event.key === "PageUp" || event.key === "PageDown") {
-      const way = event.key === "PageUp" ? -1 : 1;
-      page.scroller.scrollBy(0, way * (page.scroller.clientHeight - 36));
-    } else return;
-    event.preventDefault();
-  });
-
-  showChoices();
-  showDownload();
-
-  return {
-    showPinned(isPinned) {
-      const button = part("follow");
-      press(button, isPinned);
-      button.title = isPinned ? "Pause (Space)" : "Follow (Space)";
-      button.querySelector("[data-log-follow-text]").textContent = isPinned ? "Pause" : "Follow";
-      const use = button.querySelector("use");
-      use.setAttribute("href", use.getAttribute("href").replace(/#.*/, isPinned ? "#pause" : "#play"));
-      part("jump").hidden = isPinned;
-      this.showStatus();
-    },
-
-    showUnseen(count) {
-      part("unseen").textContent = count ? `${number(count)} new ${count === 1 ? "line" : "lines"}` : "Jump to the end";
-    },
-
-    showLoading(isLoading) {
-      part("loading").hidden = !isLoading;
-    },
-
-    showState(message) {
-      const notice = part("notice");
-      const isBad = ["offline", "unreadable", "removed", "refused"].includes(message.state);
-      notice.hidden = !isBad;
-      if (isBad) {
-        part("notice-title").textContent = message.message;
-        part("notice-fix").textContent = message.fix;
-        part("retry").hidden = message.state !== "offline" && message.state !== "unreadable";
-      }
-      this.showStatus();
-    },
-
-    showStatus() {
-      const { store, state, socketText } = page;
-      if (!store) return;
-      const status = part("status");
-      const isPaused = !page.view.isPinned && state.state === "live";
-      status.dataset.state = socketText ? "connecting" : isPaused ? "paused" : state.state;
-      let text = socketText || STATES[state.state];
-      if (!socketText && isPaused) text = "paused";
-      if (!socketText && state.state === "stopped" && state.message) text = state.message.replace(/^Container /, "");
-      if (!socketText && state.state === "offline" && state.retry_at) {
-        text += `, next try in ${Math.max(0, Math.ceil(state.retry_at - Date.now() / 1000))} s`;
-      }
-      part("state").textContent = text;
-      part("rate").textContent = `${number(store.linesPerSecond())} lines/s`;
-      part("held").textContent = `${number(store.lines)} held`;
-      part("shown").hidden = !filter.isActive;
-      part("shown").textContent = `${number(store.shownLines)} shown`;
-      part("skipped").hidden = !store.skipped;
-      part("skipped").textContent = `${number(store.skipped)} skipped`;
-      const older = part("older");
-      older.hidden = store.isAtStart || !store.all.length || page.isLoading;
-      part("start").hidden = !store.isAtStart || !store.all.length;
-      part("empty").hidden = store.shown.length > 0;
-      part("empty").textContent = emptyText(store, state);
-    },
-  };
-
-  function emptyText(held, state) {
-    if (held.all.length) return "No line passes the filter.";
-    if (state.state === "live" || state.state === "stopped") return "Nothing was written yet.";
-    return state.state === "connecting" ? "Connecting to the host…" : "";
+  #sheet() {
+    const isOpen = this.root.toggleAttribute("data-sheet");
+    this.root.querySelector(".log__sheet-open").setAttribute("aria-expanded", String(isOpen));
+    if (isOpen) this.exclude.closest("[data-log-tools]").querySelector("button").focus();
   }
 }

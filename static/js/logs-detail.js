@@ -1,8 +1,10 @@
 // What opens below a line that was clicked: its exact time, its fields if it is JSON or logfmt, else its whole text.
+import { jsonOf, pairsOf } from "./logs-fields.js";
+import { iconElement } from "./toast.js";
+
 const DEEPEST = 12;
 const MOST_NODES = 3000;
 const LONGEST = 64 * 1024;
-const PAIR = /([A-Za-z_][\w.\-/]*)=("(?:[^"\\]|\\.)*"|[^\s"]*)/g;
 
 function make(tag, className, text = "") {
   const element = document.createElement(tag);
@@ -16,11 +18,12 @@ export function detailElement(line) {
   box.append(factsElement(line));
   const value = jsonOf(line.plain);
   const pairs = value === undefined ? pairsOf(line.plain) : [];
+  if (line.fields) box.append(pairsElement([...line.fields.values]));
   if (value !== undefined) {
     const tree = make("pre", "log-json");
     tree.append(...jsonNodes(value, 0, { left: MOST_NODES }));
     box.append(tree);
-  } else if (pairs.length > 1) {
+  } else if (!line.fields && pairs.length > 1) {
     box.append(pairsElement(pairs));
   } else if (line.plain.length > 4000) {
     box.append(make("pre", "log-json", line.plain.slice(0, LONGEST)));
@@ -35,48 +38,39 @@ function factsElement(line) {
   const list = [
     ["Time", known ? moment.toLocaleString([], { dateStyle: "medium", timeStyle: "long" }) : "not told"],
     ["Engine's time", line.stamp || "not told"],
+    ["Container", line.source?.title ?? ""],
     ["Stream", line.isError ? "standard error" : "standard output"],
     ["Length", `${line.text.length.toLocaleString("en")} characters`],
   ];
   if (line.level !== "none") list.splice(2, 0, ["Level", line.level]);
-  for (const [name, value] of list) facts.append(make("dt", "", name), make("dd", "", value));
+  for (const [name, value] of list) if (value) facts.append(make("dt", "", name), make("dd", "", value));
   return facts;
 }
 
-// The JSON value of a line, also behind a prefix such as a time; undefined if there is none.
-export function jsonOf(text) {
-  const start = text.search(/[{[]/);
-  const end = Math.max(text.lastIndexOf("}"), text.lastIndexOf("]"));
-  if (start < 0 || end <= start || end - start > LONGEST) return undefined;
-  try {
-    const value = JSON.parse(text.slice(start, end + 1));
-    return value && typeof value === "object" && Object.keys(value).length ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function pairsOf(text) {
-  const found = [];
-  for (const [, name, value] of text.slice(0, LONGEST).matchAll(PAIR)) {
-    found.push([name, value.startsWith('"') ? unquoted(value) : value]);
-    if (found.length === 200) break;
-  }
-  return found;
-}
-
-function unquoted(value) {
-  try {
-    return JSON.parse(value);
-  } catch {
-    return value.slice(1, -1);
-  }
-}
-
+// Each field with what can be done with it: a column of its own, only lines with this value.
 function pairsElement(pairs) {
   const list = make("dl", "log-detail__pairs");
-  for (const [name, value] of pairs) list.append(make("dt", "", name), make("dd", "", value));
+  for (const [name, value] of pairs) {
+    const words = make("dd", "", value);
+    const acts = make("span", "log-detail__acts");
+    acts.append(
+      action("logFieldColumn", name, "columns-3", `Show ${name} as a column, or no longer`),
+      action("logFieldFilter", value.slice(0, 200), "list-filter", "Show only lines with this value"),
+    );
+    words.append(acts);
+    list.append(make("dt", "", name), words);
+  }
   return list;
+}
+
+function action(name, value, icon, words) {
+  const button = make("button", "log-detail__act");
+  button.type = "button";
+  button.dataset[name] = value;
+  button.title = words;
+  button.setAttribute("aria-label", words);
+  button.append(iconElement(icon));
+  return button;
 }
 
 function jsonNodes(value, depth, budget) {

@@ -1,5 +1,6 @@
 // Lines as the page holds them, made from the server's records ("o2026-11-24T10:42:03.123456789Z text").
 import { plainText } from "./logs-ansi.js";
+import { fieldsOf } from "./logs-fields.js";
 
 const decoder = new TextDecoder("utf-8");
 const STAMP_END = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/;
@@ -22,6 +23,7 @@ const LETTERS = { I: "info", W: "warn", E: "error", F: "error" };
 export class Line {
   constructor(mark, stamp, text) {
     this.key = 0; // place in the page's own order
+    this.source = null; // the container that wrote it
     this.stamp = stamp;
     this.text = text;
     this.isError = mark === "e" || mark === "E";
@@ -29,8 +31,32 @@ export class Line {
     this.isOpen = false;
     this.height = 0; // as measured, for the layout with number `layout`
     this.layout = -1;
+    this.head = null; // the line that it belongs below
+    this.members = null; // lines that belong below this one
+    this.isUnfolded = false;
+    this.isShown = false;
+    this.isMarked = false;
     this.knownPlain = null;
     this.knownLevel = null;
+    this.knownFields = undefined;
+  }
+
+  get isLine() {
+    return true;
+  }
+
+  get time() {
+    return this.stamp ? Date.parse(this.stamp) : NaN;
+  }
+
+  get fields() {
+    if (this.knownFields === undefined) this.knownFields = fieldsOf(this.plain);
+    return this.knownFields;
+  }
+
+  // With what belongs below it.
+  get wholeText() {
+    return this.members ? [this, ...this.members].map((line) => line.plain).join("\n") : this.plain;
   }
 
   get plain() {
@@ -44,15 +70,27 @@ export class Line {
   }
 }
 
-// Something between the lines: gap, started, stopped, recreated, removed, skipped.
+// Something between the lines: gap, started, stopped, recreated, removed, skipped, or an event of the container.
 export class Marker {
-  constructor(kind, text, title = "") {
+  constructor(kind, text, title = "", stamp = "", source = null) {
     this.key = 0;
+    this.stamp = stamp;
+    this.source = source;
+    this.head = this.members = null;
+    this.isShown = false;
     this.kind = kind;
     this.text = text;
     this.title = title;
     this.height = 0;
     this.layout = -1;
+  }
+
+  get isLine() {
+    return false;
+  }
+
+  get time() {
+    return this.stamp ? Date.parse(this.stamp) : NaN;
   }
 }
 
@@ -82,25 +120,4 @@ function lineOf(record) {
   const stamp = record.slice(1, Math.max(space, 1));
   if (stamp && !STAMP_END.test(stamp)) return new Line(record[0], "", record.slice(1));
   return new Line(record[0], stamp, record.slice(space + 1));
-}
-
-const two = (number) => String(number).padStart(2, "0");
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-// [day, time, fraction] for the column; zone is "local" or "utc".
-export function stampTexts(stamp, zone) {
-  const moment = new Date(stamp);
-  if (!stamp || Number.isNaN(moment.getTime())) return ["", "", ""];
-  const fraction = `.${String(moment.getUTCMilliseconds()).padStart(3, "0")}`;
-  if (zone === "utc") {
-    return [`${MONTHS[moment.getUTCMonth()]} ${two(moment.getUTCDate())}`, moment.toISOString().slice(11, 19), fraction];
-  }
-  const time = [moment.getHours(), moment.getMinutes(), moment.getSeconds()].map(two).join(":");
-  return [`${MONTHS[moment.getMonth()]} ${two(moment.getDate())}`, time, fraction];
-}
-
-export function clock(stamp) {
-  const moment = new Date(stamp);
-  if (Number.isNaN(moment.getTime())) return "";
-  return [moment.getHours(), moment.getMinutes(), moment.getSeconds()].map(two).join(":");
 }

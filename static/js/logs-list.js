@@ -29,6 +29,19 @@ export class LineList {
     this.length += 1;
   }
 
+  // At its place by key, which no other line has.
+  insert(line) {
+    const at = this.#pieces.findIndex((piece) => piece.lines.length && piece.lines.at(-1).key > line.key);
+    if (at < 0) return this.push(line);
+    const piece = this.#pieces[at];
+    piece.lines.splice(piece.lines.findIndex((each) => each.key > line.key), 0, line);
+    piece.height = -1;
+    this.length += 1;
+    if (piece.lines.length <= 2 * PIECE) return undefined;
+    this.#pieces.splice(at + 1, 0, new Piece(piece.lines.splice(PIECE)));
+    return undefined;
+  }
+
   unshift(lines) {
     const pieces = [];
     for (let at = 0; at < lines.length; at += PIECE) pieces.push(new Piece(lines.slice(at, at + PIECE)));

@@ -2,9 +2,10 @@
 import { parseMessage } from "./logs-lines.js";
 
 const REFUSED = {
+  4400: "This choice of containers is not valid.",
   4401: "You are logged out.",
-  4403: "You may not see this container's log.",
-  4404: "This container is no longer known.",
+  4403: "You may not see this log.",
+  4404: "What was to be shown is no longer known.",
   4429: "This server shows as many logs as it may at once.",
   1009: "The server refused what this page sent.",
 };
@@ -17,14 +18,15 @@ export class LogSocket {
   #acknowledged = 0;
   #every = 1;
   #timer = 0;
+  #isStopped = false;
 
-  // `handlers`: opened, lines, older, message (state, marker, skipped, error), closed(text, isFinal).
-  constructor(url, tail, place, handlers) {
+  // `opening()` gives the fields of the first command; `handlers`: message(message), lines(head, lines), closed(text, isFinal).
+  constructor(url, opening, handlers) {
     this.url = url;
-    this.tail = tail;
-    this.place = place;
+    this.opening = opening;
     this.handlers = handlers;
-    addEventListener("online", () => this.#soon(0));
+    this.online = () => this.#soon(0);
+    addEventListener("online", this.online);
     this.connect();
   }
 
@@ -36,7 +38,7 @@ export class LogSocket {
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
     this.#taken = this.#acknowledged = 0;
-    socket.addEventListener("open", () => this.send({ type: "open", tail: this.tail, ...this.place() }));
+    socket.addEventListener("open", () => this.send({ type: "open", ...this.opening() }));
     socket.addEventListener("message", (event) => socket === this.#socket && this.#take(event.data));
     socket.addEventListener("close", (event) => socket === this.#socket && this.#closed(event.code));
   }
@@ -45,24 +47,28 @@ export class LogSocket {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(command));
   }
 
+  stop() {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    removeEventListener("online", this.online);
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close();
+  }
+
   #take(data) {
     if (typeof data === "string") {
       const message = JSON.parse(data);
       if (message.type === "opened") {
         this.#attempts = 0;
         this.#every = message.acknowledge_bytes;
-        this.handlers.opened(message);
-      } else {
-        this.handlers.message(message);
       }
+      this.handlers.message(message);
       return;
     }
     const { head, lines } = parseMessage(data);
-    if (head.type === "older") {
-      this.handlers.older(head, lines);
-      return;
-    }
     this.handlers.lines(head, lines);
+    if (head.type === "older") return;
     this.#taken += data.byteLength;
     if (this.#taken - this.#acknowledged >= this.#every) {
       this.#acknowledged = this.#taken;
@@ -82,7 +88,7 @@ export class LogSocket {
   }
 
   #soon(delay) {
-    if (this.#socket) return;
+    if (this.#socket || this.#isStopped) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.connect(), delay);
   }

@@ -1,6 +1,6 @@
 // Shows a window of a long list: only what is visible and a little more is in the document, whatever the list's length.
 // Rows may have any height; what was not measured yet is estimated, and the line being read stays where it is.
-import { LONGEST_SHOWN, rowElement } from "./logs-row.js";
+import { LONGEST_SHOWN, rowElement, timeElement } from "./logs-row.js";
 
 const OVERSCAN_PX = 400;
 const MARKER_ROW = 1.5;
@@ -16,12 +16,13 @@ export class LogView {
   #rowHeight = 18;
   #pinned = true;
 
-  // `look`: {zone, filter, wrap}; `handlers`: pinned(isPinned), top()
+  // `look`: see logs.js; `handlers`: pinned(isPinned), top(), bottom(), moved()
   constructor(scroller, look, handlers) {
     this.scroller = scroller;
     this.look = look;
     this.handlers = handlers;
     this.list = null;
+    this.canPin = true; // whether the end is where new lines come
     this.space = scroller.querySelector("[data-log-space]");
     this.window = scroller.querySelector("[data-log-window]");
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
@@ -38,9 +39,10 @@ export class LogView {
   heightOf = (line) => {
     if (line.layout === this.#layout && line.height) return line.height;
     if (line.kind) return this.#rowHeight * MARKER_ROW;
-    if (!this.look.wrap) return this.#rowHeight;
+    const below = line.members ? 1 + (line.isUnfolded ? line.members.length : 0) : 0;
+    if (!this.look.wrap) return this.#rowHeight * (1 + below);
     const length = Math.min(line.text.length, LONGEST_SHOWN + 30);
-    return this.#rowHeight * Math.max(1, Math.ceil(length / this.#columns));
+    return this.#rowHeight * (below + Math.max(1, Math.ceil(length / this.#columns)));
   };
 
   pin() {
@@ -67,13 +69,68 @@ export class LogView {
     this.update();
   }
 
-  toggle(line) {
-    line.isOpen = !line.isOpen;
+  toggle(line, property = "isOpen") {
+    line[property] = !line[property];
+    if (line[property]) this.#pin(false);
+    this.refresh(line);
+  }
+
+  // What a row shows changed.
+  refresh(line) {
     line.layout = -1;
     this.#rows.get(line)?.remove();
     this.#rows.delete(line);
-    if (!this.#pinned || line.isOpen) this.#pin(false);
     this.list.forgetHeights(this.list.indexOfKey(line.key));
+    this.update();
+  }
+
+  refreshTimes() {
+    for (const [line, row] of this.#rows) {
+      if (line.isLine) row.querySelector(".log-line__time").replaceWith(timeElement(line, this.look));
+    }
+  }
+
+  // The lines in sight, from the top.
+  visible() {
+    const { top, bottom } = this.scroller.getBoundingClientRect();
+    const found = [];
+    for (const [line, row] of this.#rows) {
+      const box = row.getBoundingClientRect();
+      if (box.bottom > top && box.top < bottom) found.push(line);
+    }
+    return found.sort((a, b) => a.key - b.key);
+  }
+
+  // Brings a line into the upper third.
+  reveal(line) {
+    this.#pin(false);
+    this.#anchor = { key: line.key, delta: -Math.round(this.scroller.clientHeight / 3) };
+    this.update();
+  }
+
+  // The line that keys act on: `step` lines on from the current one.
+  moveCurrent(step) {
+    const { list, look } = this;
+    if (!list?.length) return;
+    const before = look.current;
+    const visible = before?.isShown ? null : this.visible();
+    let at = before?.isShown ? list.indexOfKey(before.key) + step : list.indexOfKey((step < 0 ? visible.at(-1) : visible[0])?.key ?? 0);
+    while (list.at(at)?.kind) at += step < 0 ? -1 : 1;
+    const line = list.at(at);
+    if (!line) return;
+    look.current = line;
+    if (before) this.#rows.get(before)?.classList.remove("is-current");
+    this.#pin(false);
+    this.#rows.get(line)?.classList.add("is-current");
+    this.#bringIn(line, at);
+  }
+
+  #bringIn(line, index) {
+    const { clientHeight, scrollTop } = this.scroller;
+    const top = this.space.offsetTop + this.list.offsetOf(index);
+    const height = this.heightOf(line);
+    if (top < scrollTop) this.#anchor = { key: line.key, delta: -4 };
+    else if (top + height > scrollTop + clientHeight) this.#anchor = { key: line.key, delta: height + 4 - clientHeight };
     this.update();
   }
 
@@ -96,7 +153,7 @@ export class LogView {
   }
 
   #pin(value) {
-    if (this.#pinned === value) return;
+    if (this.#pinned === value || (value && !this.canPin)) return;
     this.#pinned = value;
     if (!value) this.#keepPlace(this.scroller.scrollTop);
     this.handlers.pinned(value);
@@ -122,6 +179,7 @@ export class LogView {
         this.#pin(true);
       }
       if (scrollTop < clientHeight) this.handlers.top();
+      if (scrollTop + 2 * clientHeight > scrollHeight) this.handlers.bottom();
     }
     this.update();
   }
@@ -139,7 +197,7 @@ export class LogView {
     probe.textContent = "M".repeat(100);
     const row = document.createElement("div");
     row.className = "log-row log-line";
-    for (const name of ["time", "stream"]) {
+    for (const name of this.look.isMerged ? ["time", "source log-badge", "stream"] : ["time", "stream"]) {
       const part = document.createElement("span");
       part.className = `log-line__${name}`;
       row.append(part);
@@ -167,6 +225,7 @@ export class LogView {
       this.#fill(this.#set - this.space.offsetTop);
       if (!this.#measure()) break;
     }
+    this.handlers.moved();
   }
 
   #wantedTop() {
