@@ -4,6 +4,7 @@ import collections
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import paramiko
@@ -121,14 +122,46 @@ class ByteChannel(paramiko.Channel):
         super().__init__(chanid)
         self.in_buffer = BytePipe()  # type: ignore[assignment]
         self.is_gone = threading.Event()
+        self._order = threading.RLock()
 
     def handle_close(self, message: Message) -> None:
         """The server closes: answer, and only then call the channel gone.
 
         Our answer is what frees its place in sshd's MaxSessions, so it must go out before anybody opens the next.
         """
-        self._handle_close(message)
+        with self._order:
+            self._handle_close(message)
         self.is_gone.set()
+
+    # The library decides what to send under its lock and sends after it. In between the answer to the server's closing
+    # may go out, and sshd ends the whole connection when data or an end come for a channel that it has freed. So what
+    # is sent, and our closing, take turns; nothing follows the closing. Waiting for room to send is outside of it.
+
+    def _send(self, data: Any, message: Message) -> int:
+        size = len(data)
+        with self.lock:
+            if self.closed:
+                raise OSError("Socket is closed")
+            size = self._wait_for_send_window(size)
+            if size == 0:
+                return 0
+            message.add_string(data[:size])
+        with self._order:
+            if self.closed:
+                raise OSError("Socket is closed")
+            transport: Any = self.transport
+            transport._send_user_message(message)
+        return size
+
+    def shutdown(self, how: int) -> None:
+        """Shut down one or both directions; an end is sent at most once, and never after the closing."""
+        with self._order:
+            super().shutdown(how)
+
+    def close(self) -> None:
+        """Close; where the connection itself is gone there is nothing to tell the other end any more."""
+        with self._order, suppress(OSError, EOFError):
+            super().close()
 
     def close_and_wait(self, timeout_s: float = 1.0) -> None:
         """Close, and wait until the server has closed too: until then it counts the channel in MaxSessions."""
@@ -142,6 +175,8 @@ class ByteChannel(paramiko.Channel):
     _handle_close: Callable[[Message], None]
     _set_transport: Callable[[paramiko.Transport], None]
     _set_window: Callable[[int, int], None]
+    _wait_for_send_window: Callable[[int], int]
+    lock: threading.Lock
     _unlink: Callable[[], None]
 
     @property
