@@ -222,7 +222,7 @@ def test_charts_fit_a_phone(stage: Stage) -> None:
 
 def test_page_without_scripts_has_the_figures_in_a_table(stage: Stage, browser: Browser) -> None:
     context = browser.new_context(java_script_enabled=False, base_url=stage.base)
-    context.add_cookies(stage.context.cookies())  # type: ignore[arg-type]
+    context.add_cookies(stage.context.cookies())
     page = context.new_page()
 
     page.goto(f"/containers/{stage.container.pk}/statistics/?span=6h")

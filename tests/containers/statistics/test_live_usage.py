@@ -182,11 +182,17 @@ def test_cells_of_many_are_rendered_by_two_queries(db):
     assert len(rendered) == 90
 
 
-def test_elements_of_use_are_told_from_others():
-    pk = "00000000-0000-4000-8000-000000000000"
+@pytest.mark.parametrize(
+    ("kind", "part", "expected"),
+    [
+        ("container", "cpu", True),
+        ("device", "sampled", True),
+        ("container", "row", False),
+        ("container", "usecpu", None),
+        ("device", "cpu", None),
+    ],
+)
+def test_elements_of_use_are_told_from_others_and_from_none(kind, part, expected):
+    element = parse_element(f"{kind}-00000000-0000-4000-8000-000000000000-{part}")
 
-    assert parse_element(f"container-{pk}-cpu").is_usage
-    assert parse_element(f"device-{pk}-sampled").is_usage
-    assert not parse_element(f"container-{pk}-row").is_usage
-    assert parse_element(f"container-{pk}-usecpu") is None
-    assert parse_element(f"device-{pk}-cpu") is None
+    assert (element and element.is_usage) is expected
