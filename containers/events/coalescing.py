@@ -49,13 +49,14 @@ class Coalescer(Generic[Lane, Key, Item]):
     """Calls ``handle(lane, key, items)`` in a pool of threads: never twice at once for one key, in order of arrival.
 
     An urgent item of a quiet key goes at once, with all that waits; further ones wait until 100 ms after the last
-    batch began, and one that is not urgent waits as long for company. A lane (a host) has three batches at work and
-    5,000 items waiting at most; who submits more is held up. Keys that are quiet again are forgotten.
+    batch began (or as many seconds as ``handle`` gives), and one that is not urgent waits as long for company. A lane
+    (a host) has three batches at work and 5,000 items waiting at most; who submits more is held up. Keys that are
+    quiet again are forgotten.
     """
 
     def __init__(
         self,
-        handle: Callable[[Lane, Key, list[Item]], None],
+        handle: Callable[[Lane, Key, list[Item]], float | None],
         *,
         threads: int,
         quiet_s: float = QUIET_S,
@@ -131,13 +132,16 @@ class Coalescer(Generic[Lane, Key, Item]):
             batch, entry.waiting = entry.waiting, []
             self._lane(lane).waiting -= len(batch)
             self._room.notify_all()
+        began, pause_s = time.monotonic(), None
         try:
-            self._handle(lane, key, batch)
+            pause_s = self._handle(lane, key, batch)
         except Exception:
             logger.exception("events not handled", extra={"key": str(key)})
         finally:
             with self._lock:
                 entry.busy = False
+                if pause_s is not None:
+                    entry.not_before = max(entry.not_before, began + pause_s)
                 self._next_of(lane)
                 if entry.waiting:
                     self._consider(lane, key, entry, urgent=True)

@@ -39,6 +39,8 @@ PING_EVERY_S: Final = 10.0
 PINGS_PER_S: Final = 2.0
 PING_PATIENCE_S: Final = 6.0
 HANDLERS: Final = 32
+# A container that restarts every second is looked at less often than it does so.
+LOOP_PAUSE_S: Final = 2.0
 PINGERS: Final = 16
 
 _LOOKED_AT: Final = (
@@ -137,13 +139,14 @@ class Listener:
         urgent = event.is_urgent or not event.changes_container
         self._coalescer.submit(str(device.pk), key, (device, engine, event), urgent=urgent)
 
-    def _handle(self, device_id: str, _key: _Key, work: list[_Work]) -> None:
+    def _handle(self, device_id: str, _key: _Key, work: list[_Work]) -> float | None:
+        """Write the events of one object; gives the seconds that the next ones wait for company, None for the usual."""
         device, engine, _event = work[-1]
         events = [event for _device, _engine, event in work]
         try:
             with database_work():
                 try:
-                    record(device, engine, events)
+                    return LOOP_PAUSE_S if record(device, engine, events) else None
                 except DeviceError as exc:
                     logger.warning("events not recorded: %s", exc, extra={"device": device_id})
                     if engine.is_open:
@@ -156,6 +159,7 @@ class Listener:
             follower = self._followers.get(device_id)
             if follower is not None:
                 follower.drop()
+        return None
 
     def _note_alive(self) -> None:
         """Vouch for the devices whose connection is open."""

@@ -17,8 +17,8 @@ from devices.models import Device, now
 logger = logging.getLogger(__name__)
 
 
-def record(device: Device, engine: Engine, events: list[EngineEvent]) -> None:
-    """Store the events of one object, and look at the container if any of them changed it.
+def record(device: Device, engine: Engine, events: list[EngineEvent]) -> bool:
+    """Store the events of one object, and look at the container if any of them changed it; True if it is in a loop.
 
     Raises DeviceError when the container cannot be inspected, and nothing is stored then. If the connection was lost,
     the events come again after the reconnect; else ``record_unseen`` is for what a working engine refuses to tell.
@@ -30,7 +30,7 @@ def record(device: Device, engine: Engine, events: list[EngineEvent]) -> None:
             apply_image_event(device, engine, last.action, last.actor_id)
         with transaction.atomic(durable=True):
             _note(device, events, _row_of(device, last))
-        return
+        return False
     engine_id = last.container_id
     _note_end(device, events)
     facts = None if last.action == "destroy" else sync.inspect(engine, engine_id)
@@ -42,6 +42,8 @@ def record(device: Device, engine: Engine, events: list[EngineEvent]) -> None:
         also=lambda row_id: _note(device, events, row_id or _row_of(device, last)),
         rivals=sync.look_at_rivals(device, engine, facts) if facts else {},
     )
+    looping = Container.objects.filter(device=device, engine_id=engine_id, looping_since__isnull=False)
+    return last.kind == "container" and looping.exists()
 
 
 def _note_end(device: Device, events: list[EngineEvent]) -> None:

@@ -178,3 +178,22 @@ def test_close_frees_who_is_held_up_and_takes_nothing_more() -> None:
 
     assert not held.is_alive()
     assert all(batch[1] != "key" for batch in handled.batches)
+
+
+def test_handle_that_asks_for_a_longer_pause_gets_what_comes_meanwhile_together() -> None:
+    batches: list[list[int]] = []
+
+    def handle(_lane: str, _key: str, items: list[int]) -> float:
+        batches.append(items)
+        return 0.8
+
+    made: Coalescer[str, str, int] = Coalescer(handle, threads=4, quiet_s=0.02)
+    try:
+        for item in range(10):
+            made.submit("host", "key", item)
+            threading.Event().wait(0.05)
+        eventually(lambda: sum(len(batch) for batch in batches) == 10)
+    finally:
+        made.close()
+
+    assert batches == [[0], list(range(1, 10))]
