@@ -9,6 +9,7 @@ follows a hyphen is not a prerelease by itself.
 import re
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from typing import Final, Literal
 
 # A tag has at most 128 characters, a transformed one may have a few more; longer text is no version.
@@ -158,6 +159,8 @@ class Version:
         )
 
 
+# A repository's tags are read anew for each container that uses it.
+@lru_cache(maxsize=16_384)
 def parse_version(text: str) -> Version | None:
     """The version that a tag is; None for a word, a commit, or what is too long to be a tag."""
     if not text or len(text) > MAX_LENGTH:
