@@ -12,7 +12,6 @@ from urllib.parse import quote
 from django.db import transaction
 
 from containers.models import Container, Image
-from containers.push import publish
 from containers.rules.image_facts import ImageFacts, ImageNames, image_facts, image_id, image_names
 from devices.connections import Engine
 from devices.errors import DeviceError, EngineNotFound, NotDocker
@@ -57,8 +56,6 @@ def sweep_images(device: Device, engine: Engine) -> int:
         Image.objects.filter(pk__in=gone).delete()
         lost = [ImageNames(identity, [], []) for identity in rows if identity not in names and identity in used]
         _write(device, rows, [*names.values(), *lost], details)
-        if gone or details:
-            publish("update", device.pk, [device.pk])
     return len(details)
 
 
@@ -143,7 +140,6 @@ def apply_image_event(device: Device, engine: Engine, action: str, subject: str)
             _take_names(device, facts)
             rows = {row.engine_id: row for row in Image.objects.filter(device=device, engine_id=facts.names.engine_id)}
             _write(device, rows, [], {facts.names.engine_id: facts})
-        publish("update", device.pk, [device.pk])
 
 
 def _is_askable(subject: str) -> bool:

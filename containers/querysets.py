@@ -26,6 +26,8 @@ FAILED = Q(state="exited") & ~Q(exit_code=None) & (~Q(exit_code__in=[0, 130, 143
 LOOPING = Q(looping_since__isnull=False)
 # A container keeps its last health after its end, when it means nothing any more.
 UNHEALTHY = Q(state="running", health="unhealthy")
+# What somebody should look at.
+NEEDING_ACTION = UNHEALTHY | FAILED | LOOPING | Q(state__in=["restarting", "dead"])
 
 
 class ContainerQuerySet(QuerySet["Container"]):
@@ -67,7 +69,7 @@ class ContainerQuerySet(QuerySet["Container"]):
 
     def needing_action(self) -> Self:
         """Present containers that somebody should look at."""
-        return self.present().filter(UNHEALTHY | FAILED | LOOPING | Q(state__in=["restarting", "dead"]))
+        return self.present().filter(NEEDING_ACTION)
 
 
 class OperationQuerySet(QuerySet["Operation"]):

@@ -423,6 +423,8 @@ class ManyContainers:
             return self._info
         if path == "/containers/json":
             return [{**self._entry, "Id": f"{n:064x}", "Names": [f"/many-{n}"]} for n in range(self._count)]
+        if path == "/images/json":
+            return []
         number = int(path.split("/")[2], 16)
         return {**self._answer, "Id": f"{number:064x}", "Name": f"/many-{number}"}
 
@@ -443,7 +445,7 @@ def test_sweep_number_of_queries_does_not_depend_on_the_number_of_containers(sta
         counts.append((len(first), len(second), len(gone)))
 
     assert counts[0] == counts[1]
-    assert max(counts[0]) <= 12
+    assert max(counts[0]) <= 18
 
 
 # ---- what is announced
