@@ -1,57 +1,13 @@
 // One chart: a uPlot of one kind, its values in words, its marks, its colours. Knows nothing of where data come from.
+import { colour, drawMarks, faint } from "./charts-colours.js";
 import { KINDS } from "./charts-kinds.js";
-import { figureText, momentText, roundSteps, tickText, timeTicks } from "./charts-units.js";
+import { figureText, latestPlace, momentText, roundSteps, tickText, timeTicks } from "./charts-units.js";
 
-export const MARK_COLOURS = {
-  other: "--idle-sign",
-  start: "--good-sign",
-  stop: "--idle-sign",
-  health: "--bad-sign",
-  restart: "--busy-sign",
-  update: "--violet",
-  fail: "--bad-sign",
-  oom: "--bad-sign",
-};
-const LATEST_STEPS = 3;
-const LATEST_S = 90;
 // A line is as near as a finger is wide.
 const NEAR_PX = 7;
 // A limit is drawn where this share of it is used at least: a lower line would only flatten what is used. With the
 // button "Limits" it always is.
 const IN_SIGHT = 0.2;
-
-/** Where the latest figures are; -1 when they are too old to be called so (containers/rules/summaries.py). */
-export function latestPlace({ times, columns, step_s: step }, end) {
-  const all = Object.values(columns);
-  const oldest = end - Math.max(LATEST_STEPS * step, LATEST_S);
-  for (let place = times.length - 1; place >= 0 && times[place] >= oldest; place -= 1) {
-    if (times[place] <= end && all.some((column) => (column[place] ?? null) !== null)) return place;
-  }
-  return -1;
-}
-
-const probe = document.createElement("span");
-let known = new Map();
-
-/** The colour of a token in the theme of now: light-dark() is told only by an element that uses it. */
-function colour(token) {
-  if (!known.has(token)) {
-    if (!probe.isConnected) {
-      probe.hidden = true;
-      document.body.append(probe);
-    }
-    probe.style.color = `var(${token})`;
-    known.set(token, getComputedStyle(probe).color);
-  }
-  return known.get(token);
-}
-
-export const forgetColours = () => (known = new Map());
-
-function faint(token, share) {
-  const [red, green, blue] = colour(token).match(/[\d.]+/g);
-  return `rgb(${red} ${green} ${blue} / ${share}%)`;
-}
 
 export class Chart {
   #plot = null;
@@ -196,7 +152,7 @@ export class Chart {
       ],
       series: [{}, ...series.map((each) => this.#line(each)), this.#limitLine(), this.#peakLine()],
       hooks: {
-        draw: [(plot) => this.#drawMarks(plot)],
+        draw: [(plot) => drawMarks(plot, this.#data.marks)],
         setCursor: [(plot) => this.#pointed(plot)],
         setSelect: [(plot) => this.#selected(plot)],
       },
@@ -242,30 +198,6 @@ export class Chart {
       points: { show: false },
       spanGaps: false,
     };
-  }
-
-  #drawMarks(plot) {
-    const { ctx, bbox } = plot;
-    const ratio = window.devicePixelRatio || 1;
-    ctx.save();
-    ctx.lineWidth = ratio;
-    for (const mark of this.#data.marks) {
-      const place = Math.round(plot.valToPos(mark.time, "x", true));
-      if (place < bbox.left || place > bbox.left + bbox.width) continue;
-      ctx.strokeStyle = ctx.fillStyle = colour(MARK_COLOURS[mark.kind] ?? MARK_COLOURS.other);
-      ctx.setLineDash([2 * ratio, 3 * ratio]);
-      ctx.beginPath();
-      ctx.moveTo(place, bbox.top);
-      ctx.lineTo(place, bbox.top + bbox.height);
-      ctx.stroke();
-      ctx.setLineDash([]);
-      ctx.beginPath();
-      ctx.moveTo(place - 4 * ratio, bbox.top - 7 * ratio);
-      ctx.lineTo(place + 4 * ratio, bbox.top - 7 * ratio);
-      ctx.lineTo(place, bbox.top - ratio);
-      ctx.fill();
-    }
-    ctx.restore();
   }
 
   // ---- what is pointed at

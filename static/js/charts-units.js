@@ -92,3 +92,16 @@ export function timeTicks(splits, step) {
     return step < 60 ? precise.format(moment) : clock.format(moment);
   });
 }
+
+const LATEST_STEPS = 3;
+const LATEST_S = 90;
+
+/** Where the latest figures are; -1 when they are too old to be called so (containers/rules/summaries.py). */
+export function latestPlace({ times, columns, step_s: step }, end) {
+  const all = Object.values(columns);
+  const oldest = end - Math.max(LATEST_STEPS * step, LATEST_S);
+  for (let place = times.length - 1; place >= 0 && times[place] >= oldest; place -= 1) {
+    if (times[place] <= end && all.some((column) => (column[place] ?? null) !== null)) return place;
+  }
+  return -1;
+}

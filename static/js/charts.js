@@ -1,8 +1,10 @@
 // The charts of a statistics page: fetches figures, zooms, follows live, keeps the address and the table right.
+import { fillMarks, fillTable } from "./charts-below.js";
+import { forgetColours } from "./charts-colours.js";
+import { pressKey } from "./charts-keys.js";
 import { LiveFigures } from "./charts-live.js";
-import { Chart, forgetColours, latestPlace, MARK_COLOURS } from "./charts-plot.js";
-import { figureText, windowText } from "./charts-units.js";
-import { relativeText } from "./times.js";
+import { Chart } from "./charts-plot.js";
+import { windowText } from "./charts-units.js";
 
 const SHORTEST_S = 60;
 const LIVE_SPAN = "1h";
@@ -114,8 +116,8 @@ class Page {
     }
     this.data = data;
     this.#draw();
-    this.#fillTable();
-    this.#fillMarks();
+    fillTable(root, this.data, this.range);
+    fillMarks(root, this.data.marks);
   }
 
   #stepText() {
@@ -157,7 +159,7 @@ class Page {
     }
     root.dataset.liveSamples = String(Number(root.dataset.liveSamples ?? 0) + samples.length);
     this.#draw();
-    this.#fillTable();
+    fillTable(root, this.data, this.range);
   }
 
   #push(times, columns, time, figures) {
@@ -199,6 +201,11 @@ class Page {
     this.#go(this.span, [Math.floor(end - 2 * half), Math.ceil(end)]);
   }
 
+  /** Back to the whole span. */
+  reset() {
+    this.#go(this.span, null);
+  }
+
   #go(span, zoom, { isBack = false } = {}) {
     this.span = span;
     this.zoom = zoom;
@@ -228,40 +235,7 @@ class Page {
       words || link.title.charAt(0).toLowerCase() + link.title.slice(1);
   }
 
-  // ---- keyboard
-
-  /** Left and right move the cursor of all charts; plus and minus zoom around it; Escape goes back. */
-  press(event, chart) {
-    const { plot } = chart;
-    const { times } = this.data;
-    const [from, to] = this.range;
-    const first = times.findIndex((time) => time >= from);
-    const last = times.length - 1;
-    if (first < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
-    const at = plot.cursor.left >= 0 ? plot.cursor.idx : null;
-    const step = event.shiftKey ? 10 : 1;
-    const places = {
-      ArrowLeft: () => (at === null ? last : at - step),
-      ArrowRight: () => (at === null ? first : at + step),
-      Home: () => first,
-      End: () => last,
-    };
-    if (places[event.key]) {
-      event.preventDefault();
-      const place = Math.min(Math.max(places[event.key](), first), last);
-      // Synchronised charts follow this one.
-      plot.setCursor({ left: plot.valToPos(times[place], "x"), top: 10 }, true, true);
-      document.getElementById("announcements").textContent = chart.wordsAt(place);
-    } else if (event.key === "+" || event.key === "=" || event.key === "-") {
-      event.preventDefault();
-      const middle = at === null ? (from + to) / 2 : times[at];
-      const half = ((to - from) / 2) * (event.key === "-" ? 2 : 0.5);
-      this.zoomTo(middle - half, middle + half);
-    } else if (event.key === "Escape") {
-      if (this.zoom) this.#go(this.span, null);
-      else plot.setCursor({ left: -10, top: -10 }, true, true);
-    }
-  }
+  // ---- what the reader does
 
   #listen() {
     root.addEventListener("click", (event) => {
@@ -276,7 +250,7 @@ class Page {
     });
     root.addEventListener("keydown", (event) => {
       const chart = this.#charts.find((each) => each.place === event.target);
-      if (chart) this.press(event, chart);
+      if (chart) pressKey(event, chart, this);
     });
     root.addEventListener("dblclick", (event) => {
       if (event.target.closest("[data-chart-plot]") && this.zoom) this.#go(this.span, null);
@@ -292,7 +266,7 @@ class Page {
     const repaint = () => {
       forgetColours();
       for (const chart of this.#charts) chart.repaint();
-      this.#fillMarks();
+      fillMarks(root, this.data.marks);
     };
     document.addEventListener("ssm:theme", repaint);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
@@ -319,58 +293,6 @@ class Page {
       // Forbidden storage: the choice holds for this page.
     }
     this.#draw();
-  }
-
-  // ---- the table and the list below
-
-  #fillTable() {
-    const [from, to] = this.range;
-    const { times, columns } = this.data;
-    const first = times.findIndex((time) => time >= from);
-    const latest = latestPlace(this.data, to);
-    for (const row of root.querySelectorAll("[data-chart-row]")) {
-      const { chartRow: name, unit } = row.dataset;
-      let [sum, count, low, high] = [0, 0, null, null];
-      for (let place = Math.max(first, 0); place < times.length && times[place] <= to; place += 1) {
-        const value = columns[name]?.[place] ?? null;
-        if (value === null) continue;
-        sum += value;
-        count += 1;
-        low = low === null || value < low ? value : low;
-        const peak = columns[`${name}_max`]?.[place] ?? value;
-        high = high === null || peak > high ? peak : high;
-      }
-      const last = columns[name]?.[latest] ?? null;
-      const figures = { last, low, mean: count ? sum / count : null, high };
-      for (const cell of row.querySelectorAll("[data-figure]")) {
-        const text = figureText(figures[cell.dataset.figure], unit);
-        if (cell.textContent !== text) cell.textContent = text;
-      }
-    }
-  }
-
-  #fillMarks() {
-    const list = root.querySelector("[data-chart-marks]");
-    const marks = this.data.marks.slice(-12).reverse();
-    list.replaceChildren(
-      ...marks.map((mark) => {
-        const item = document.createElement("li");
-        item.dataset.kind = MARK_COLOURS[mark.kind] ? mark.kind : "other";
-        const sign = document.createElement("span");
-        sign.className = "happenings__sign";
-        sign.ariaHidden = "true";
-        const text = document.createElement("span");
-        text.textContent = mark.text;
-        const time = document.createElement("time");
-        time.className = "muted";
-        time.dateTime = new Date(mark.time * 1000).toISOString();
-        time.dataset.time = "";
-        time.textContent = relativeText(Date.now() - mark.time * 1000);
-        item.append(sign, text, time);
-        return item;
-      }),
-    );
-    root.querySelector("[data-chart-no-marks]").hidden = marks.length > 0;
   }
 }
 
