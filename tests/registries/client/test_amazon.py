@@ -101,6 +101,22 @@ async def test_ecr_token_that_is_born_expired_is_used_for_a_minute(stub: Stub, m
     assert len(stub.requests_to(API)) == 1
 
 
+async def test_ecr_token_that_is_refused_is_replaced_once(stub: Stub, make_client: MakeClient) -> None:
+    amazon = Amazon(stub)
+    amazon.contents.push("team/app", ["1"])
+
+    async with make_client() as client:
+        access = stub.access(HOST, **KEYS, **REGION)
+        await client.tags(access, "team/app")
+        amazon.password = "changed"
+        assert (await client.tags(access, "team/app")).tags == ("1",)
+        stub.serve(HOST, lambda _asked: Reply(401, b"", [("WWW-Authenticate", "Basic realm=x")]))
+        with pytest.raises(Unauthorized):
+            await client.tags(access, "team/app")
+
+    assert len(stub.requests_to(API)) == 4
+
+
 async def test_ecr_host_decides_about_region_and_account(stub: Stub, make_client: MakeClient) -> None:
     Amazon(stub)
 

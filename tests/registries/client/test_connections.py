@@ -9,12 +9,14 @@ import pytest
 
 from registries.client import Limits, RegistryClient, SystemConnector
 from registries.client.connector import checked
-from registries.errors import TlsFailed, Unreachable, UnsafeAddress
+from registries.errors import BadResponse, CredentialsInvalid, NotFound, TlsFailed, Unreachable, UnsafeAddress
 from registries.providers import Access, anonymous_access
 from tests.registries.client.conftest import MakeClient
 from tests.registries.servers.authority import Authority
+from tests.registries.servers.contents import Contents
 from tests.registries.servers.distribution import RunningRegistry
 from tests.registries.servers.fixtures import PushImage
+from tests.registries.servers.providers import TokenAuth
 from tests.registries.servers.serving import Asked, Reply, Server
 from tests.registries.servers.stub import Stub
 
@@ -173,3 +175,47 @@ async def test_environment_decides_nothing(
     async with make_client() as client:
         assert (await client.tags(stub.access("registry.test"), "a/b")).tags == ("1",)
     assert ssl.create_default_context().verify_mode is ssl.CERT_REQUIRED
+
+
+@pytest.mark.parametrize("base_url", ["ftp://registry.test", "https://", "https://user:secret-word@registry.test", "x"])
+async def test_address_of_a_registry_that_is_no_url_is_told(base_url: str) -> None:
+    access = dataclasses.replace(anonymous_access("registry.test"), base_url=base_url)
+
+    async with RegistryClient() as client:
+        (step,) = await client.test(access)
+        assert client.quota(access) is None
+        with pytest.raises(CredentialsInvalid) as caught:
+            await client.tags(access, "a/b")
+
+    assert (step.name, step.state, step.code) == ("registry", "failed", "credentials_invalid")
+    assert "secret-word" not in str(caught.value)
+    assert client.requests_sent == 0
+
+
+async def test_reference_that_is_neither_tag_nor_digest_is_never_asked_for() -> None:
+    async with RegistryClient() as client:
+        for reference in ("a/b", "..", "sha256:12", "", "x y", "a?b", "a" * 129):
+            with pytest.raises(NotFound):
+                await client.head(anonymous_access("registry.test"), "a/b", reference)
+        with pytest.raises(BadResponse):
+            await client.config(anonymous_access("registry.test"), "a/b", "latest")
+
+    assert client.requests_sent == 0
+
+
+async def test_registry_that_moves_to_another_token_server_is_followed(stub: Stub, make_client: MakeClient) -> None:
+    old = TokenAuth(Contents(), "https://old.test/token", "x")
+    new = TokenAuth(old.contents, "https://new.test/token", "x")
+    old.contents.push("a/b", ["1"])
+    old.contents.push("a/c", ["1"])
+    stub.serve("registry.test", old.registry)
+    stub.serve("old.test", old.token)
+    stub.serve("new.test", new.token)
+
+    async with make_client() as client:
+        await client.tags(stub.access("registry.test"), "a/b")
+        stub.serve("registry.test", new.registry)
+        stub.serve("old.test", lambda _asked: Reply(404, b"gone"))
+        with pytest.raises(BadResponse, match="HTTP status 404"):
+            await client.tags(stub.access("registry.test"), "a/c")
+        assert (await client.tags(stub.access("registry.test"), "a/c")).tags == ("1",)

@@ -235,6 +235,20 @@ async def test_lscr_that_redirects_is_followed_without_its_credentials(stub: Stu
     assert not stub.secrets_seen_by("ghcr.io", "ghp_secret")
 
 
+async def test_ghcr_that_gives_no_anonymous_token_is_told_as_private_or_missing(
+    stub: Stub, make_client: MakeClient
+) -> None:
+    ghcr = install_ghcr(stub)
+    refused = problem(403, "DENIED", "requested access to the resource is denied")
+    stub.serve("ghcr.io", lambda asked: refused if asked.path == "/token" else ghcr.registry(asked))
+
+    async with make_client() as client:
+        with pytest.raises(Forbidden, match="no anonymous access") as caught:
+            await client.tags(stub.access("ghcr.io"), "owner/private")
+
+    assert "add an account" in caught.value.fix
+
+
 async def test_trueforge_gets_its_tokens_from_ghcr(stub: Stub, make_client: MakeClient) -> None:
     ghcr = install_ghcr(stub)
     ghcr.contents.push("tccr/app", ["1"])

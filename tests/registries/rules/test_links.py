@@ -61,3 +61,7 @@ def test_next_page_of_any_text_stays_on_the_path_of_the_list(text: str) -> None:
         if found is not None:
             assert origin_of(found) == origin_of(URL)
             assert found.partition("?")[0] == BASE
+
+
+def test_link_longer_than_any_real_one_is_not_read() -> None:
+    assert next_page(URL, [f'<?last={"x" * 9000}>; rel="next"']) is None

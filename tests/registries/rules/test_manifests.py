@@ -206,3 +206,51 @@ def test_error_bodies_of_all_forms_are_read(raw: bytes, code: str, text: str) ->
     found = parse_error(raw)
 
     assert (found.code, found.text) == (code, text)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json"},
+        {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": {}},
+        {"schemaVersion": 2, "mediaType": "x", "config": [], "layers": []},
+        {"schemaVersion": 3},
+    ],
+)
+def test_manifest_without_its_parts_is_refused(body: dict[str, Any]) -> None:
+    with pytest.raises(InvalidManifestError):
+        parse_manifest(json.dumps(body).encode())
+
+
+def test_index_of_an_unknown_type_and_with_odd_entries_is_read() -> None:
+    digest = digest_of(b"x")
+    entries = [None, {"digest": "no"}, {"digest": digest, "platform": 5, "size": True}]
+    body = {"schemaVersion": 2, "mediaType": "application/x", "manifests": entries}
+
+    found = parse_manifest(json.dumps(body).encode())
+
+    assert isinstance(found, IndexManifest)
+    assert [(entry.digest, entry.os, entry.size_bytes) for entry in found.platforms] == [(digest, "", 0)]
+
+
+def test_legacy_manifest_with_a_broken_history_has_no_date() -> None:
+    body = {"schemaVersion": 1, "history": [{"v1Compatibility": "{"}]}
+
+    found = parse_manifest(json.dumps(body).encode())
+
+    assert isinstance(found, LegacyManifest)
+    assert found.created is None
+
+
+def test_lists_with_odd_entries_give_what_is_in_order() -> None:
+    digest = digest_of(b"x")
+    google = {
+        digest: {"tag": ["1", 5, "a b"], "timeUploadedMs": "0"},
+        "no": {"tag": ["2"]},
+        digest_of(b"y"): 5,
+    }
+    page = parse_tag_page(json.dumps({"tags": ["1"], "manifest": google}).encode())
+    hub = parse_hub_page(json.dumps({"results": [5, {"name": "a b"}, {"name": "1", "digest": "no"}]}).encode())
+
+    assert (page.digests, page.dates) == ({"1": digest}, {})
+    assert (hub.tags, hub.named, hub.dates, hub.digests) == (("1",), 3, {}, {})

@@ -25,6 +25,7 @@ class Amazon:
         self.contents = Contents()
         self.public = Contents(page_size=2)
         self.lifetime_s = 12 * 3600.0
+        self.password = PASSWORD
         self.api_error: Reply | None = None
         self.expires_at: float | None = None
         self._marks: set[str] = set()
@@ -34,7 +35,7 @@ class Amazon:
         stub.serve("public.ecr.aws", self._public)
 
     def _registry(self, asked: Asked) -> Reply:
-        token = base64.b64encode(f"AWS:{PASSWORD}".encode()).decode()
+        token = base64.b64encode(f"AWS:{self.password}".encode()).decode()
         if asked.authorization != f"Basic {token}":
             challenge = f'Basic realm="https://{HOST}/",service="ecr.amazonaws.com"'
             return Reply(401, b"Not Authorized", [("WWW-Authenticate", challenge)])
@@ -46,7 +47,7 @@ class Amazon:
         if not is_signed(asked, service, region):
             body = {"__type": "InvalidSignatureException", "message": "The request signature does not match."}
             return Reply.json(body, 400)
-        token = base64.b64encode(f"AWS:{PASSWORD}".encode()).decode()
+        token = base64.b64encode(f"AWS:{self.password}".encode()).decode()
         expires_at = self.expires_at if self.expires_at is not None else time.time() + self.lifetime_s
         entry = {"authorizationToken": token, "expiresAt": expires_at}
         if service == "ecr-public":
@@ -56,7 +57,7 @@ class Amazon:
     def _public(self, asked: Asked) -> Reply:
         if asked.path == "/token/":
             return Reply.json({"token": "public-token"})
-        keyed = base64.b64encode(f"AWS:{PASSWORD}".encode()).decode()
+        keyed = base64.b64encode(f"AWS:{self.password}".encode()).decode()
         if asked.authorization not in ("Bearer public-token", f"Bearer {keyed}"):
             challenge = 'Bearer realm="https://public.ecr.aws/token/",service="public.ecr.aws",scope="aws"'
             return Reply(401, b"", [("WWW-Authenticate", challenge)])
