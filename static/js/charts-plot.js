@@ -273,7 +273,8 @@ export class Chart {
       said.push(`${this.kind.series[number].name} ${text}`);
     }
     const limit = this.kind.limitText?.(this.#data, (value) => figureText(value, unit)) ?? "";
-    if (this.#note.textContent !== limit) this.#note.textContent = limit;
+    const note = place === null ? limit : momentText(this.#data.times[place], this.#range[1] - this.#range[0]);
+    if (this.#note.textContent !== note) this.#note.textContent = note;
     if (place === null) this.place.setAttribute("aria-label", `${this.title}: ${said.join(", ")} ${limit}`.trim());
     return said.join(", ");
   }
