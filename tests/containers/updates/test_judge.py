@@ -15,13 +15,13 @@ def subject(written: str = "nginx:latest", *, digests: tuple[str, ...] = (f"ngin
     values: dict[str, object] = {
         "written": written,
         "repo_tags": (),
-        "labels": update_labels(changes.pop("labels", {})),  # type: ignore[arg-type]
+        "labels": update_labels(changes.pop("labels", {})),
         "watch_by_default": True,
         "is_stopped": False,
         "watch_stopped": True,
         "image": LocalImage(D, digests, AMD64),
     }
-    return Subject(**{**values, **changes})  # type: ignore[arg-type]
+    return Subject(**{**values, **changes})
 
 
 def known(tags: tuple[str, ...] | None = ("latest",), **digests: str) -> Known:
