@@ -425,6 +425,8 @@ class ManyContainers:
             return [{**self._entry, "Id": f"{n:064x}", "Names": [f"/many-{n}"]} for n in range(self._count)]
         if path == "/images/json":
             return []
+        if path.startswith("/images/"):
+            return {}
         number = int(path.split("/")[2], 16)
         return {**self._answer, "Id": f"{number:064x}", "Name": f"/many-{number}"}
 
