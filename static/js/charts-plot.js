@@ -48,7 +48,9 @@ export class Chart {
       this.#plot.setScale("x", { min: range[0], max: range[1] });
       this.#plot.setScale("y", { min: 0, max: this.#top() });
     });
-    this.#say(this.#plot.cursor.idx ?? null);
+    const { left, idx } = this.#plot.cursor;
+    // The cursor may stand where there is nothing any more.
+    this.#say(left >= 0 && idx < data.times.length ? idx : null);
   }
 
   /** The theme changed: every colour anew. */
@@ -203,7 +205,8 @@ export class Chart {
   // ---- what is pointed at
 
   #pointed(plot) {
-    const place = plot.cursor.left < 0 ? null : (plot.cursor.idx ?? null);
+    const { left, idx } = plot.cursor;
+    const place = left >= 0 && idx < this.#data.times.length ? (idx ?? null) : null;
     this.#say(place);
     this.#tell(plot);
   }
