@@ -291,9 +291,9 @@ class _Case:
             known.choices[key] = choose_tag(self.tag, tags, key[1], steps), steps.steps
         choice, taken = known.choices[key]
         self.trace.steps += taken
-        for offered in (choice.update, choice.in_major, choice.in_minor):
-            if offered:
-                self.candidates.add(offered)
+        if choice.update:
+            # One more look-up for each tag in use: its digest tells an alias, its labels where it comes from.
+            self.candidates.add(choice.update)
         best = known.by_tag.get(choice.update) if choice.update else None
         if best is not None and best.image.digest and best.image.digest in image.digests_of(reference):
             self.notes.append("alias")

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from django.core.cache import cache
-from django.db.models import Q
+from django.db.models import F, Q
 
 from containers.image_sync import sweep_images
 from containers.models import Container, Image, UpdatePolicy, UpdateStatus
@@ -111,7 +111,8 @@ def _moved(until: datetime | None) -> list[uuid.UUID]:
     """Present containers that have to be decided anew: a handful of queries, all by an index on the time."""
     containers = Container.objects.present().filter(device__watch_enabled=True)
     if until is None:
-        return list(containers.order_by("update__evaluated_at").values_list("pk", flat=True))
+        oldest_first = F("update__evaluated_at").asc(nulls_first=True)
+        return list(containers.order_by(oldest_first).values_list("pk", flat=True))
     since = until - _OVERLAP
     found = Q(changed_at__gte=since)
     devices = Image.objects.filter(changed_at__gte=since).values_list("device_id", flat=True).distinct()
