@@ -195,10 +195,10 @@ def run_cycle(port: int, word: str) -> Cycle:
     checked = time.monotonic()
     looked_up = evaluated = 0
     while True:
-        polled = poll_due()
-        looked_up += polled
+        looked_up += poll_due()
         evaluated += evaluate_moved()
-        if not polled and not RepositoryKnowledge.objects.filter(due_at__isnull=False).exists():
+        # An evaluation may ask for the tags that it offers.
+        if not RepositoryKnowledge.objects.filter(due_at__isnull=False).exists():
             break
     cycle = Cycle(requests_seen(port) - before, time.monotonic() - started)
     print(
