@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 
 from channels.db import database_sync_to_async
 from django.contrib.auth import get_user_model
+from django.core.exceptions import TooManyFieldsSent
 from django.http import QueryDict
 
 from containers.consumers.logs import (
@@ -22,6 +23,7 @@ from containers.logs.choosing import MOST_SOURCES, Choice, Chosen, SourceEntry, 
 from containers.logs.hub import TooManyLogs, current_hub
 from containers.logs.merging import MergedLog, share_of
 from containers.logs.messages import decode_command, encode_text, error_message
+from containers.models import Container
 from ssm.lib.roles import can_view
 
 LOOK_S: Final = 5.0
@@ -42,7 +44,11 @@ class MergedLogConsumer(LogConsumer):
     async def connect(self) -> None:
         """Let in who may see logs; others learn why by the closing code."""
         await self.accept()
-        self._choice = Choice.read(QueryDict(self.scope["query_string"][:64_000]))
+        try:
+            self._choice = Choice.read(QueryDict(self.scope["query_string"][:64_000]))
+        except TooManyFieldsSent:
+            await self.close(TOO_LARGE)
+            return
         refusal = await self._refusal()
         if refusal:
             await self.close(refusal)
@@ -114,7 +120,11 @@ class MergedLogConsumer(LogConsumer):
             await asyncio.sleep(LOOK_S)
             chosen = await self._find()
             if len(chosen.sources) > len(self._sources):
-                self._follow(merged, chosen, {})
+                try:
+                    self._follow(merged, chosen, {})
+                except TooManyLogs as error:
+                    merged.say(dict(error_message("open", error)))
+                    return
 
     @database_sync_to_async
     def _find(self) -> Chosen:
@@ -133,10 +143,9 @@ class MergedLogConsumer(LogConsumer):
         if not can_view(known):
             return FORBIDDEN
         if self._sources:
-            # Something that the user may no longer see: the page comes back with the rest.
-            visible = {entry["id"] for entry in find_sources(known, self._choice).sources}
+            # What somebody may no longer see, or is deleted, ends the page's stream; it comes back with the rest.
             seen = {entry["id"] for entry in self._sources}
-            return 0 if not self._choice.containers or visible & seen else UNKNOWN
+            return 0 if Container.objects.visible_to(known).filter(pk__in=seen).count() == len(seen) else UNKNOWN
         return 0 if find_sources(known, self._choice).sources or self._choice.is_open else UNKNOWN
 
     def _leave(self) -> None:

@@ -15,8 +15,12 @@ LONGEST_LINE: Final = 64 * 1024
 AT_ONCE: Final = 8
 _SECOND: Final = 1_000_000_000
 # How far back is looked at first, and then: an engine reads forwards only.
-_BACK_S: Final = (60, 900, 6 * 3600, 2 * 86_400)
-_BOUNDS: Final = Bounds(bytes=96 * 1024 * 1024, seconds=10.0)
+_BACK_S: Final = (5, 60, 900, 6 * 3600, 2 * 86_400)
+# How often a span that held too much to be read is narrowed.
+_NARROWED: Final = 4
+_BOUNDS: Final = Bounds(bytes=64 * 1024 * 1024, seconds=10.0)
+# Of one log, held at once: fewer lines than asked for when they are that long.
+_HELD_BYTES: Final = 4 * 1024 * 1024
 _readers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="log-around")
 
 
@@ -94,12 +98,14 @@ def _look(source: SourceEntry, at_ns: int, before: int, after: int, wanted: Line
     if after and problem is None:
         scan = Scan(source["id"], since_ns=at_ns, stream=wanted.stream, bounds=_BOUNDS)
         at_end = True
+        held = 0
         for line in scan:
             if line.time_ns >= at_ns and wanted.takes(line.mark, line.text):
-                if len(later) >= after:
+                if len(later) >= after or held > _HELD_BYTES:
                     at_end = False
                     break
                 later.append(line)
+                held += len(line.text)
         at_end = at_end and scan.state == "done"
         problem = _problem(source, scan)
     return _Part(earlier, later, at_start, at_end, problem)
@@ -108,17 +114,32 @@ def _look(source: SourceEntry, at_ns: int, before: int, after: int, wanted: Line
 def _before(
     source: SourceEntry, at_ns: int, count: int, wanted: LineFilter
 ) -> tuple[list[Line], bool, dict[str, Any] | None]:
-    for back_s in (*_BACK_S, None):
-        since_ns = max(0, at_ns - back_s * _SECOND) if back_s is not None else None
+    """The last lines before the moment; of what could be read whole, so that nothing is missing up to the moment."""
+    found: list[Line] = []
+    begins = [max(0, at_ns - back_s * _SECOND) for back_s in _BACK_S]
+    near_ns, narrowed = at_ns, 0
+    while True:
+        since_ns = begins.pop(0) if begins else None
         scan = Scan(source["id"], since_ns=since_ns, until_ns=at_ns, stream=wanted.stream, bounds=_BOUNDS)
-        kept: deque[Line] = deque(maxlen=count + 1)
+        kept: deque[Line] = deque()
+        held = 0
         for line in scan:
             if line.time_ns < at_ns and wanted.takes(line.mark, line.text):
                 kept.append(line)
-        if scan.state != "done" or len(kept) > count or back_s is None:
-            is_whole = scan.state == "done" and back_s is None and len(kept) <= count
-            return list(kept)[-count:], is_whole, _problem(source, scan)
-    raise AssertionError("the last reading has no beginning")
+                held += len(line.text)
+                while len(kept) > count + 1 or (held > _HELD_BYTES and len(kept) > 1):
+                    held -= len(kept.popleft().text)
+        if scan.state == "done":
+            found, near_ns = list(kept), since_ns or 0
+            is_over = since_ns is None or narrowed
+            if len(found) > count or is_over:
+                return found[-count:], since_ns is None and len(found) <= count, None
+        elif scan.state == "failed" or since_ns is None or narrowed >= _NARROWED or len(found) >= count:
+            return found[-count:], False, _problem(source, scan)
+        else:
+            # What was read is the beginning of the span, and leaves a hole up to the moment.
+            narrowed += 1
+            begins = [(since_ns + near_ns) // 2]
 
 
 def _problem(source: SourceEntry, scan: Scan) -> dict[str, Any] | None:

@@ -14,7 +14,8 @@ from containers.rules.logfilter import LineFilter
 
 MOST_SOURCES: Final = 16
 PIECE_BYTES: Final = 64 * 1024
-_AHEAD: Final = 200
+# Lines of a log read before they are wanted; one may be 256 KiB long.
+_AHEAD: Final = 32
 _BOUNDS: Final = Bounds(bytes=1 << 40, seconds=3600.0)
 _writers = ThreadPoolExecutor(4, thread_name_prefix="log-merged-file")
 
@@ -27,6 +28,7 @@ class _Ahead:
         self._wanted = wanted
         self._cancelled = threading.Event()
         self._lines: queue.Queue[Line | None] = queue.Queue(_AHEAD)
+        self.is_whole = False
         self.scan = Scan(
             source["id"],
             since_ns=since_ns,
@@ -38,10 +40,13 @@ class _Ahead:
         threading.Thread(target=self._read, name="log-merged-reader", daemon=True).start()
 
     def _read(self) -> None:
-        for line in self.scan:
-            if self._wanted.takes(line.mark, line.text) and not self._put(line):
-                return
-        self._put(None)
+        try:
+            for line in self.scan:
+                if self._wanted.takes(line.mark, line.text) and not self._put(line):
+                    return
+            self.is_whole = self.scan.state == "done"
+        finally:
+            self._put(None)
 
     def _put(self, line: Line | None) -> bool:
         while not self._cancelled.is_set():
@@ -55,10 +60,19 @@ class _Ahead:
     def lines(self) -> Iterator[tuple[int, int, int, Line]]:
         """Sorted by a time that never falls: within one log its own order counts."""
         latest = place = 0
-        while (line := self._lines.get()) is not None:
+        while (line := self._next()) is not None:
             latest = max(latest, line.time_ns)
             place += 1
             yield latest, self.source["index"], place, line
+
+    def _next(self) -> Line | None:
+        """The next line, None at the end. A reading that was closed tells no end, and must not be waited for."""
+        while not self._cancelled.is_set():
+            try:
+                return self._lines.get(timeout=0.5)
+            except queue.Empty:
+                continue
+        return None
 
     def close(self) -> None:
         """End the reading."""
@@ -94,8 +108,8 @@ async def merged_pieces(
         while written := await loop.run_in_executor(_writers, piece):
             yield written
         for each in ahead:
-            if each.scan.state != "done":
-                problem = each.scan.problem.message
+            if not each.is_whole:
+                problem = each.scan.problem.message or "it could not be read to its end."
                 yield names[each.source["index"]] + f"[This log is incomplete: {problem}]\n".encode()
     finally:
         for each in ahead:

@@ -21,6 +21,8 @@ from containers.rules.logresume import stamp_ns
 HOLD_S: Final = 0.7
 # At first all logs tell their last lines at once, some hosts sooner than others.
 SETTLE_S: Final = 3.0
+# A host's clock that is further ahead of ours does not count: its lines would end the hold of all others.
+AHEAD_S: Final = 0.3
 MESSAGE_BYTES: Final = 128 * 1024
 WINDOW_BYTES: Final = 512 * 1024
 _SMALLEST_WINDOW: Final = 64 * 1024
@@ -162,8 +164,9 @@ class MergedLog:
         number = json.loads(head)["first"]
         source = log.entry["index"]
         held: _Held | None = None
+        highest = _key_of(time.time_ns() + int(AHEAD_S * 1e9))
         for record in data.split(b"\n")[:-1]:
-            log.latest = max(log.latest, _key(record) or log.latest)
+            log.latest = max(log.latest, min(_key(record), highest))
             self._arrivals += 1
             held = _Held(log.latest, self._arrivals, source, record, number)
             heapq.heappush(self._held, held)
@@ -237,7 +240,9 @@ def _key(record: bytes) -> bytes:
     if len(stamp) == _DOCKER_STAMP and stamp.endswith(b"Z"):
         return stamp
     moment = stamp_ns(stamp)
-    if moment is None:
-        return b""
+    return b"" if moment is None else _key_of(moment)
+
+
+def _key_of(moment: int) -> bytes:
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment // 1_000_000_000))
     return f"{whole}.{moment % 1_000_000_000:09d}Z".encode()

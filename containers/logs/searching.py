@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from containers.logs.choosing import Chosen, SourceEntry
-from containers.logs.scanning import Bounds, Line, Scan
+from containers.logs.scanning import Bounds, Line, Scan, State
 from containers.rules.logfilter import LineFilter
+from ssm.lib.errors import SsmError
 
 # At once: of one host, and of all.
 PER_HOST: Final = 2
@@ -62,22 +63,43 @@ class _Run:
             cancelled=self.cancelled,
         )
         hits = 0
+        is_ended = False
         for line in scan:
             if search.filter.takes(line.mark, line.text):
                 if not self._take(source, line):
+                    is_ended = True
                     break
                 hits += 1
+        problem, state = scan.problem, scan.state
+        if is_ended or (state == "partial" and self.cancelled.is_set()):
+            state, problem = "partial", SsmError("The search ended before all of it was read.")
+        elif state == "done" and search.since_ns is None and scan.lines >= TAIL_WITHOUT_SINCE:
+            state, problem = (
+                "partial",
+                SsmError(
+                    f"Only its newest {TAIL_WITHOUT_SINCE:,} lines were searched.", fix="Give a time to begin at."
+                ),
+            )
+        self._ended(source, state, problem, scan, hits)
+
+    def leave_out(self, source: SourceEntry) -> None:
+        """Tell that a log's turn never came."""
+        self._ended(source, "partial", SsmError("It was not searched: the search had ended before."))
+
+    def _ended(
+        self, source: SourceEntry, state: State, problem: SsmError, scan: Scan | None = None, hits: int = 0
+    ) -> None:
         self._send(
             {
                 "type": "source",
                 "source": source["index"],
-                "state": scan.state,
+                "state": state,
                 "hits": hits,
-                "lines": scan.lines,
-                "bytes": scan.bytes,
-                "message": scan.problem.message,
-                "fix": scan.problem.fix,
-                "reached": scan.reached.decode("ascii", "replace"),
+                "lines": scan.lines if scan else 0,
+                "bytes": scan.bytes if scan else 0,
+                "message": problem.message,
+                "fix": problem.fix,
+                "reached": scan.reached.decode("ascii", "replace") if scan else "",
             }
         )
 
@@ -118,7 +140,9 @@ async def search_lines(search: Search) -> AsyncIterator[bytes]:
 
     async def look(source: SourceEntry) -> None:
         async with hosts[source["device"]]:
-            if not run.cancelled.is_set():
+            if run.cancelled.is_set():
+                run.leave_out(source)
+            else:
                 await loop.run_in_executor(_readers, run.look, source)
 
     work = asyncio.gather(*(look(source) for source in sources))

@@ -9,6 +9,8 @@ from typing import Final
 
 LEVELS: Final = ("error", "warning", "info", "debug", "other")
 _LOOKED_AT: Final = 400
+# Colours stand right before the word that they are for.
+_COLOUR: Final = re.compile(rb"\x1b\[[0-9;:]{0,40}m")
 _FIELD: Final = re.compile(
     rb"(?i)[\"']?\b(?:level|lvl|severity|log\.level|loglevel)[\"']?\s{0,3}[=:]\s{0,3}[\"']?([a-z]{3,12}|[1-6]0)\b"
 )
@@ -33,6 +35,8 @@ OTHER: Final = 4
 def level_of(text: bytes) -> int:
     """The index in LEVELS of a line's level; OTHER when it names none."""
     head = text[:_LOOKED_AT]
+    if b"\x1b" in head:
+        head = _COLOUR.sub(b"", head)
     glog = _GLOG.match(head)
     if glog:
         return _OF_LETTER[glog[1]]

@@ -77,6 +77,8 @@ def test_filter_with_a_hostile_pattern_is_quick() -> None:
         ("no-error here", "other"),
         ("/var/log/error/x", "other"),
         ("terror", "other"),
+        ("\x1b[31mERROR\x1b[0m boom", "error"),
+        ("10:00 \x1b[1;33mWARN\x1b[39m disk", "warning"),
         ("", "other"),
     ],
 )

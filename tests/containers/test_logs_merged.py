@@ -122,7 +122,7 @@ def stage(db: None, fleet: Fleet, lease_host: LeaseHost):
 
 @pytest.fixture
 async def hub():
-    hub = LogHub(LogLimits(linger_s=0.1))
+    hub = LogHub(LogLimits(linger_s=5.0))
     use_hub(hub)
     yield hub
     await hub.close()
