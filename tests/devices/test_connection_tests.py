@@ -20,6 +20,8 @@ FIELDS = {
     "connect_timeout_s": "5",
     "request_timeout_s": "5",
     "sweep_schedule": "0 * * * *",
+    "statistics_schedule": "* * * * *",
+    "update_schedule": "0 */6 * * *",
     "login": "new",
     "username": "op",
     "password": "x",
