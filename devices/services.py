@@ -101,6 +101,7 @@ def note_unreachable(device: Device, error: DeviceError, next_attempt_at: dateti
         state_code=error.code,
         state_message=error.message,
         state_fix=error.fix,
+        next_attempt_at=next_attempt_at,
     )
     # The moment it was lost stays; only the reason and the next try follow.
     renewed = Device.objects.filter(pk=device.pk, state=Device.State.UNREACHABLE).exclude(
