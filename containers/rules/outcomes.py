@@ -40,7 +40,8 @@ class Standing:
         """The standing that ``as_json`` stored; None when nothing was."""
         if not stored:
             return None
-        return cls(**{key: str(stored.get(key, "")) for key in ("state", "started_at", "finished_at")})
+        state, started_at, finished_at = (str(stored.get(key, "")) for key in ("state", "started_at", "finished_at"))
+        return cls(state, started_at, finished_at)
 
     def as_json(self) -> dict[str, str]:
         """A JSON object of the three fields."""

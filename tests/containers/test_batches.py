@@ -34,7 +34,8 @@ def requested(containers: dict[str, Container], kind: str, **options: bool) -> d
     take_queued()
     user = make_people().operator
     batch = batches.request_batch(user, list(containers.values()), kind, title=f"{kind} shop", **options)
-    return {entry.container.compose_service: entry for entry in batch.operations.select_related("container")}
+    services = {container.pk: service for service, container in containers.items()}
+    return {services[entry.container_id]: entry for entry in batch.operations.all()}
 
 
 def sent() -> list[str]:
@@ -104,7 +105,7 @@ def test_retry_asks_again_for_what_failed_alone() -> None:
 
     again = batches.retry_failed(made["db"].requested_by, made["db"].batch)
 
-    assert [entry.container.compose_service for entry in again.operations.all()] == ["db"]
+    assert [entry.target_name for entry in again.operations.all()] == ["shop-db"]
 
 
 def test_cancel_takes_back_what_has_not_begun() -> None:

@@ -214,7 +214,7 @@ async def found_by(user_cookie: str, containers: list[Container], **parameters: 
     """The messages of a search, as they were streamed."""
     client = AsyncClient()
     client.cookies.load(user_cookie)
-    chosen = {"container": [str(container.pk) for container in containers]}
+    chosen: dict[str, Any] = {"container": [str(container.pk) for container in containers]}
     answer = await client.get("/logs/search/", chosen | parameters)
     assert answer.status_code == 200, answer.content
     body = b"".join([piece async for piece in answer.streaming_content])
