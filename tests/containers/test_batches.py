@@ -35,7 +35,7 @@ def requested(containers: dict[str, Container], kind: str, **options: bool) -> d
     user = make_people().operator
     batch = batches.request_batch(user, list(containers.values()), kind, title=f"{kind} shop", **options)
     services = {container.pk: service for service, container in containers.items()}
-    return {services[entry.container_id]: entry for entry in batch.operations.all()}
+    return {services[entry.container_id]: entry for entry in batch.operations.all() if entry.container_id}
 
 
 def sent() -> list[str]:
