@@ -45,6 +45,7 @@ log_urlpatterns = [
     path("", logpages.merged, name="merged"),
     path("find/", logpages.find, name="find"),
     path("clocks/", logpages.clocks, name="clocks"),
+    path("events/", logpages.drawn_events, name="events"),
     path("search/", log_data.search, name="search"),
     path("around/", log_data.around, name="around"),
     path("histogram/", log_data.histogram, name="histogram"),

@@ -1,5 +1,6 @@
 """The pages of logs: of one container, of several merged by time, the choice of them, and the search over them."""
 
+import re
 import time
 import uuid
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from django.views.decorators.http import require_GET
 from containers.logs.around import lines_around
 from containers.logs.choosing import Choice, Chosen, SourceEntry, find_sources
 from containers.logs.clocks import host_offsets
-from containers.models import Container
+from containers.models import Container, Event
+from containers.rules.events import describe
 from containers.rules.logfilter import LineFilter, LineFilterError, read_filter
 from containers.views.pages import find_container
 from devices.models import Device
@@ -27,6 +29,20 @@ LEVELS: Final = (("error", "error"), ("warn", "warn"), ("info", "info"), ("debug
 PLAIN_LINES: Final = 200
 LONGEST_PLAIN: Final = 2000
 MOST_OFFERED: Final = 300
+MOST_EVENTS: Final = 300
+_DRAWN: Final = {
+    "start": "started",
+    "die": "stopped",
+    "oom": "oom",
+    "kill": "killed",
+    "pause": "paused",
+    "unpause": "started",
+    "rename": "renamed",
+    "destroy": "removed",
+}
+# Colours and other commands to a terminal, and characters that control or reorder text.
+_ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]?|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?")
+_CONTROLS: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _UNREAD: Final = ("inspect", "environment")
 
 
@@ -108,6 +124,40 @@ def clocks(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"offsets": host_offsets(find_sources(request.user, Choice.read(request.GET)).sources)})
 
 
+@require_GET
+@allowed(can_view)
+def drawn_events(request: HttpRequest) -> JsonResponse:
+    """What happened to the chosen containers from ``from_ns`` to ``to_ns``, to be drawn between their lines.
+
+    The newest MOST_EVENTS, oldest first: ``source`` (container id), ``time_ns`` (as text), ``kind`` and ``text``.
+    """
+    ids = [uuid.UUID(source["id"]) for source in find_sources(request.user, Choice.read(request.GET)).sources]
+    first, last = (_whole(request.GET.get(name, "")) for name in ("from_ns", "to_ns"))
+    health = Q(action__startswith="health_status")
+    events = (
+        Event.objects.filter(Q(action__in=_DRAWN) | health, container__in=ids, kind="container")
+        .filter(time_ns__gte=first, time_ns__lte=last)
+        .order_by("-time_ns")[:MOST_EVENTS]
+    )
+    return JsonResponse(
+        {
+            "events": [
+                {
+                    "source": str(event.container_id),
+                    "time_ns": str(event.time_ns),
+                    "kind": _DRAWN.get(event.action) or event.action.rpartition(":")[2].strip(),
+                    "text": describe(event).text,
+                }
+                for event in reversed(events)
+            ]
+        }
+    )
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+
+
 def _selection(choice: Choice) -> str:
     """The choice as the data endpoints take it."""
     fields = [("container", each) for each in choice.containers] + [("device", each) for each in choice.devices]
@@ -155,8 +205,7 @@ def _offer(request: HttpRequest) -> dict[str, Any]:
 
 def _plain(request: HttpRequest, chosen: Chosen) -> dict[str, Any]:
     """Lines for the page without scripts: up to those before ``before`` (nanoseconds), the newest at the bottom."""
-    before_text = request.GET.get("before", "")
-    before = int(before_text) if before_text.isascii() and before_text.isdigit() and len(before_text) < 20 else None
+    before = _whole(request.GET.get("before", "")) or None
     try:
         wanted, problem = read_filter(request.GET), ""
     except LineFilterError as error:
@@ -180,7 +229,11 @@ def _plain(request: HttpRequest, chosen: Chosen) -> dict[str, Any]:
 def _plain_line(line: dict[str, Any], sources: list[SourceEntry]) -> PlainLine:
     name = sources[line["source"]]["name"] if len(sources) > 1 else ""
     return PlainLine(
-        line["time"][:23].replace("T", " "), int(line["time_ns"]), line["stream"], line["text"][:LONGEST_PLAIN], name
+        line["time"][:23].replace("T", " "),
+        int(line["time_ns"]),
+        line["stream"],
+        _CONTROLS.sub("", _ESCAPES.sub("", line["text"][:LONGEST_PLAIN])),
+        name,
     )
 
 

@@ -82,7 +82,7 @@ export class Controls {
     const { filter } = this.page.look;
     for (const link of this.all("download")) {
       const address = new URL(link.dataset.logDownload, location.href);
-      for (const [name, value] of Object.entries(this.page.spanParameters())) address.searchParams.set(name, value);
+      for (const [name, value] of Object.entries(this.page.span)) if (value) address.searchParams.set(name, value);
       if (link.dataset.filtered !== undefined) {
         for (const [name, value] of Object.entries(filterParameters(filter))) address.searchParams.set(name, value);
         address.searchParams.delete("level");
@@ -157,7 +157,7 @@ export class Controls {
     else if ("logEnd" in dataset) page.toEnd();
     else if ("logFull" in dataset) this.#full(button);
     else if ("logClear" in dataset) page.clear();
-    else if ("logRetry" in dataset) page.retry();
+    else if ("logRetry" in dataset) page.feed.retry();
     else if ("logOlder" in dataset) page.loadOlder();
     else if ("logUnfold" in dataset) page.view.toggle(line(), "isUnfolded");
     else if ("logCopy" in dataset) copyLine(line(), button);

@@ -65,6 +65,7 @@ export class LiveFeed {
   constructor(page) {
     this.page = page;
     this.isPast = false;
+    this.timer = 0;
     const opening = () =>
       page.isMerged
         ? { tail: FIRST_OF_EACH, places: page.sources.places() }
@@ -77,6 +78,7 @@ export class LiveFeed {
   }
 
   stop() {
+    clearTimeout(this.timer);
     this.socket.stop();
   }
 
@@ -88,7 +90,10 @@ export class LiveFeed {
   // Asks for lines before those held; they come to the page's takeOlder.
   async older() {
     const { store, sources, isMerged } = this.page;
-    if (isMerged) return olderPage(this.page);
+    if (isMerged) {
+      this.#evenTails();
+      return olderPage(this.page);
+    }
     const edge = store.edge();
     if (!edge.length) return true;
     const count = Math.min(OLDER, HELD - store.all.length);
@@ -98,6 +103,16 @@ export class LiveFeed {
 
   async newer() {
     return true;
+  }
+
+  // The last lines of a busy log are younger than those of a quiet one: what lies before the youngest beginning would
+  // show one log without the others. It comes again with the older lines.
+  #evenTails() {
+    clearTimeout(this.timer);
+    const full = this.page.sources.all.filter((each) => each.tail?.count >= FIRST_OF_EACH);
+    for (const source of this.page.sources.all) source.tail = null;
+    const time = Math.max(0, ...full.map((each) => each.tailTime));
+    if (time) this.page.store.dropBefore(time);
   }
 
   #lines(head, lines) {
@@ -115,6 +130,10 @@ export class LiveFeed {
     for (const [index, first, count] of head.runs ?? [[0, head.first, head.count]]) {
       const each = page.sources.at(index);
       each.next = first + count;
+      if (each.tail) {
+        if (!each.tail.count) each.tailTime = lines[at]?.time || 0;
+        each.tail.count += count;
+      }
       for (const end = Math.min(at + count, lines.length); at < end; at += 1) lines[at].source = each;
     }
     page.takeLines(lines);
@@ -125,8 +144,13 @@ export class LiveFeed {
     if (message.type === "sources") return page.sources.take(message.sources, message.left_out);
     const source = page.sources.at(message.source);
     if (!source && message.type !== "error") return undefined;
-    if (message.type === "opened") page.opened(source, message);
-    else if (message.type === "state") page.takeState(source, message);
+    if (message.type === "opened") {
+      if (page.isMerged && !(page.store.sourceCounts.get(source) > 0)) source.tail = { count: 0 };
+      page.opened(source, message);
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.#evenTails(), 2000);
+    }
+    if (message.type === "state") page.takeState(source, message);
     else if (message.type === "skipped") page.takeSkipped(source, message);
     else if (message.type === "marker") page.takeMarker(new Marker(message.kind, markerText(message), message.at ?? "", message.at ?? "", source));
     else if (message.type === "error") page.failed(`${message.message} ${message.fix}`);

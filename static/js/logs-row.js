@@ -21,6 +21,7 @@ const MARKER_ICONS = {
   removed: "trash-2",
   skipped: "zap",
   paused: "pause",
+  renamed: "pencil",
 };
 
 export function make(tag, className, text = "") {

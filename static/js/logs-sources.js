@@ -126,7 +126,9 @@ export class Sources {
       row.state.dataset.state = state;
       const since = ["offline", "removed", "stopped"].includes(state) ? ` since ${moment(source.since)}` : "";
       row.state.textContent = `${WORDS[state] ?? state}${state === "offline" ? since : ""}`;
-      row.state.title = [source.state.message, source.state.fix].filter(Boolean).join(" ");
+      const why = [source.state.message, source.state.fix].filter(Boolean).join(" ");
+      row.state.title = why;
+      if (state === "unreadable" || state === "offline") row.state.append(make("span", "log-source__why", why));
       row.retry.hidden = state !== "offline" && state !== "unreadable";
     }
   }

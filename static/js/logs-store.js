@@ -1,19 +1,20 @@
 // The lines that the page holds: all of them, and those that pass the filter. Bounded at both ends.
 import { LEVELS } from "./logs-filter.js";
 import { Grouper } from "./logs-groups.js";
+import { Known } from "./logs-known.js";
 import { Marker } from "./logs-lines.js";
 import { LineList } from "./logs-list.js";
 
 export const HELD = 100_000;
 const HELD_WHILE_READING = 150_000; // what somebody reads further up is not taken away at once
-const KNOWN = 2000;
 const SETTLED_MS = 1500;
 const EDGE = 16;
+const LOST = "Reconnected; lines in between may be missing";
 const LATE = 4000; // how many lines back one of another host may fall in between
 
 export class Store {
   #rate = [];
-  #known = new Map();
+  #known = new Known();
   #groupers = new Map();
 
   constructor(filter, heightOf) {
@@ -36,6 +37,7 @@ export class Store {
     this.lines = 0; // how many of all are lines, not markers
     this.shownLines = 0; // how many lines pass the filter
     this.skipped = 0;
+    this.markers = []; // all that are held, and some that are no longer
     this.counts = Object.fromEntries(LEVELS.map((level) => [level, 0]));
     this.sourceCounts = new Map();
     this.touched = new Set(); // heads that got further lines since the view asked
@@ -45,7 +47,7 @@ export class Store {
   opened(source, message) {
     const continues = message.continued && message.epoch === source.epoch;
     const isHeld = (this.sourceCounts.get(source) ?? 0) > 0;
-    if (!continues && isHeld) this.#known.set(source, knownLines(this.all, source));
+    if (!continues && isHeld) this.#known.remember(this.all, source);
     if (!continues) source.first = message.first;
     source.epoch = message.epoch;
     source.next = message.first;
@@ -57,14 +59,36 @@ export class Store {
     const now = performance.now();
     // What comes first is history, which says nothing about the log's pace.
     if (now - this.openedAt > SETTLED_MS) this.#rate.push([now, lines.length]);
-    const fresh = this.#known.size ? this.#withoutKnown(lines) : lines;
+    const fresh = this.#known.without(lines, (source) => this.mark(new Marker("gap", LOST, "", "", source)));
     let count = 0;
     for (const line of fresh) count += this.#add(line);
     return count;
   }
 
   mark(marker) {
+    this.markers.push(marker);
     return this.#add(marker);
+  }
+
+  // At its time between the lines held; none before the oldest.
+  insertMarker(marker) {
+    const { all } = this;
+    let [low, high] = [0, all.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      let at = middle;
+      while (at > low && !(all.at(at).time > 0)) at -= 1;
+      if (all.at(at).time <= marker.time || !(all.at(at).time > 0)) low = middle + 1;
+      else high = at;
+    }
+    if (low === 0) return 0;
+    if (low === all.length) return this.mark(marker);
+    this.markers.push(marker);
+    marker.key = (all.at(low - 1).key + all.at(low).key) / 2;
+    all.insert(marker);
+    marker.isShown = this.filter.passes(marker);
+    if (marker.isShown) this.shown.insert(marker);
+    return 1;
   }
 
   skip(source, message) {
@@ -108,19 +132,31 @@ export class Store {
 
   // Drops what is too much at the front.
   trim(isReading) {
-    const excess = this.all.length - (isReading ? HELD_WHILE_READING : HELD);
-    if (excess <= 0) return false;
-    for (const line of this.all.slice(0, excess)) {
+    this.#drop(this.all.length - (isReading ? HELD_WHILE_READING : HELD));
+  }
+
+  // Drops what is older at the front.
+  dropBefore(time) {
+    let count = 0;
+    for (const line of this.all) {
+      if (line.time >= time) break;
+      count += 1;
+    }
+    if (count < this.all.length) this.#drop(count);
+  }
+
+  #drop(count) {
+    if (count <= 0) return;
+    for (const line of this.all.slice(0, count)) {
       this.#count(line, -1);
       if (line.isLine) {
         line.source.first += 1;
         if ((line.head ?? line).isShown) this.shownLines -= 1;
       }
     }
-    this.all.dropFront(excess);
+    this.all.dropFront(count);
     this.isAtStart = false;
     this.shown.dropFront(this.shown.length, this.all.at(0).key);
-    return true;
   }
 
   refilter() {
@@ -230,44 +266,4 @@ export class Store {
     this.counts[line.level] += sign;
     if (line.source) this.sourceCounts.set(line.source, (this.sourceCounts.get(line.source) ?? 0) + sign);
   }
-
-  // After a reconnection to a server that does not know us: it sends the last lines again.
-  #withoutKnown(lines) {
-    const fresh = [];
-    const before = new Map();
-    for (const line of lines) {
-      const known = this.#known.get(line.source);
-      if (known) {
-        const id = identity(line);
-        const left = known.counts.get(id) ?? 0;
-        if (!before.has(line.source)) before.set(line.source, { known, all: 0, kept: 0, last: "" });
-        const seen = before.get(line.source);
-        seen.all += 1;
-        seen.last = line.stamp;
-        if (left) known.counts.set(id, left - 1);
-        if (left || line.stamp < known.oldest) continue;
-        seen.kept += 1;
-      }
-      fresh.push(line);
-    }
-    for (const [source, seen] of before) {
-      if (seen.kept === seen.all) this.mark(new Marker("gap", "Reconnected; lines in between may be missing", "", "", source));
-      if (seen.last > seen.known.newest || seen.kept === seen.all) this.#known.delete(source);
-    }
-    return fresh;
-  }
-}
-
-const identity = (line) => `${line.isError ? "e" : "o"}${line.stamp} ${line.text}`;
-
-function knownLines(all, source) {
-  const counts = new Map();
-  let [oldest, newest] = ["", ""];
-  for (const line of all.slice(Math.max(0, all.length - KNOWN), all.length)) {
-    if (!line.isLine || line.source !== source) continue;
-    oldest ||= line.stamp;
-    if (line.stamp > newest) newest = line.stamp;
-    counts.set(identity(line), (counts.get(identity(line)) ?? 0) + 1);
-  }
-  return { counts, oldest, newest };
 }

@@ -2,6 +2,7 @@
 import { Columns } from "./logs-columns.js";
 import { Controls } from "./logs-controls.js";
 import { Density } from "./logs-density.js";
+import { Events } from "./logs-events.js";
 import { LiveFeed, PastFeed } from "./logs-feed.js";
 import { Filter } from "./logs-filter.js";
 import { attachKeys } from "./logs-keys.js";
@@ -48,6 +49,7 @@ class LogPage {
     this.showSpan = attachSpan(root, this);
     this.controls = new Controls(this);
     this.density = new Density(this);
+    this.events = new Events(this);
     attachKeys(root, this);
     this.status.showPinned(true);
     const query = new URLSearchParams(location.search);
@@ -83,9 +85,9 @@ class LogPage {
     this.showSpan();
     this.controls.showDownload();
     this.density.load();
+    this.events.begin();
   }
 
-  // What the reader goes back to is in the address; times before another, lines around a third.
   goTo(time) {
     const { all } = this.store;
     const first = all.slice(0, 50).find((line) => line.time);
@@ -112,10 +114,6 @@ class LogPage {
     }
     showAddress(this.look, { at: null, mark: null, until: null });
     return this.#begin();
-  }
-
-  spanParameters() {
-    return Object.fromEntries(Object.entries(this.span).filter(([, value]) => value));
   }
 
   // ---- what the reader does
@@ -147,10 +145,6 @@ class LogPage {
   follow(isFollowing) {
     if (isFollowing) this.toEnd();
     else this.view.unpin();
-  }
-
-  retry() {
-    this.feed.retry();
   }
 
   loadOlder() {
@@ -218,6 +212,8 @@ class LogPage {
     this.#loading(false);
     this.view.unpin();
     const shown = this.store.prepend(lines, isAtStart);
+    const newest = lines.findLast((line) => line.time);
+    if (newest) this.events.ask(0, newest.time);
     this.view.update();
     this.status.show();
     // A filter may have let nothing of the page through: go on as long as the reader waits at the top.
@@ -230,6 +226,7 @@ class LogPage {
     const within = lines.filter((line) => !(line.time > end));
     if (within.length < lines.length) this.feed.isAtEnd = true;
     this.store.append(within);
+    if (within.length) this.events.ask(within.find((line) => line.time)?.time);
     this.store.trim(true);
     this.view.update();
     this.status.show();

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from ssm.services.layout import temporary_layout
 from ssm.services.ports import free_port
+from tests.browser.logpages import database_beside_playwright, log_server, stage  # noqa: F401 -- fixtures of the tests of logs
 
 PROJECT = Path(__file__).resolve().parents[2]
 CHROMIUM = "/usr/bin/chromium"

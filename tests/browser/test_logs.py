@@ -1,113 +1,14 @@
 """The log page in a real Chromium: follows, stays small, survives floods, hostile lines and a restarted server."""
 
-import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import expect
 
-from containers.models import Container
-from devices.models import Device
-from tests.containers.logstage import (
-    add_container,
-    add_device,
-    add_user,
-    database_url,
-    free_port,
-    session_cookie,
-    web_process,
-)
-from tests.fleet import Host
+from tests.browser.logpages import COUNTER, GATED, NUMBERS, SCROLLER, held, is_at_end, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.fleet, pytest.mark.django_db(transaction=True)]
-
-COUNTER = (
-    'i=0; while :; do i=$((i+1)); if [ $((i%10)) = 0 ]; then echo "WARN line $i" >&2; else echo "line $i"; fi; '
-    "usleep ${PAUSE:-10000}; done"
-)
-GATED = (
-    'until [ -e /go ]; do usleep 20000; done; exec awk -v n=$0 "BEGIN { for (i = 1; i <= n; i++) print \\"line \\" i }"'
-)
-NUMBERS = """() => [...document.querySelector("[data-log]").logPage.store.all]
-  .filter((line) => !line.kind).map((line) => Number(/line (\\d+)/.exec(line.text)?.[1] ?? 0))"""
-SCROLLER = "[data-log-view]"
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A host with its row, a web process, and a logged-in browser."""
-
-    host: Host
-    device: Device
-    page: Page
-    base: str
-    restart: Callable[[], None]
-
-    def container(self, name: str, *command: str, image: str = "demo/spam:1.0.0", **settings) -> Container:
-        """Start a container and add its row."""
-        engine_id = self.host.run(name, image, command=list(command) or None, **settings)
-        return add_container(self.device, engine_id, name)
-
-    def show(self, container: Container) -> Page:
-        """Open its log page and wait until it is live."""
-        self.page.goto(f"{self.base}/containers/{container.pk}/logs/")
-        expect(self.page.locator("[data-log-state]")).not_to_have_text("connecting")
-        return self.page
-
-
-@pytest.fixture(autouse=True, scope="module")
-def database_beside_playwright() -> Iterator[None]:
-    """Playwright's event loop runs in this thread, and Django would refuse the database there."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        yield
-
-
-@pytest.fixture
-def stage(transactional_db, fleet, docker_host, browser: Browser) -> Iterator[Stage]:
-    """Everything that a log page needs. A violation of the content policy, or an error in a script, fails the test."""
-    port = free_port()
-    base = f"http://127.0.0.1:{port}"
-    name, _, value = session_cookie(add_user("reader")).partition("=")
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(15_000)
-    context.add_cookies([{"name": name, "value": value, "url": base}])
-    faults: list[str] = []
-    page = context.new_page()
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda line: faults.append(line.text) if "Content Security" in line.text else None)
-    with contextlib.ExitStack() as stack:
-        running = contextlib.ExitStack()
-
-        def start() -> None:
-            running.close()
-            running.enter_context(web_process(database_url(), port, SSM_DEBUG="true"))
-
-        start()
-        stack.callback(running.close)
-        yield Stage(docker_host, add_device(fleet.entry(docker_host.number)), page, base, start)
-        context.close()
-    assert faults == []
-
-
-def wait_for(page: Page, expression: str, timeout_s: float = 20) -> None:
-    # Not by Playwright's own waiting, which evaluates a string in the page: the policy forbids that.
-    end = time.monotonic() + timeout_s
-    while not page.evaluate(expression):
-        assert time.monotonic() < end, f"{expression}: {page.locator('[data-log-status]').inner_text()}"
-        page.wait_for_timeout(50)
-
-
-def held(count: int) -> str:
-    return f"document.querySelector('[data-log]').logPage.store.lines >= {count}"
-
-
-def is_at_end(page: Page) -> bool:
-    gap: float = page.eval_on_selector(SCROLLER, "(view) => view.scrollHeight - view.clientHeight - view.scrollTop")
-    return gap < 6
 
 
 def test_log_page_follows_marks_stderr_and_keeps_few_rows(stage):
@@ -159,7 +60,7 @@ def test_log_page_filters_by_text_pattern_stream_and_level(stage):
     expect(page.locator("mark").first).to_have_text("line 77")
 
     page.locator("[data-log-search]").fill(r"line (\d)\d0$")
-    page.get_by_role("button", name="Regular expression").click()
+    page.locator("[data-log-pattern=include]").click()
     expect(shown).to_have_text("81 shown")
     page.locator("[data-log-search]").fill("(")
     expect(page.locator("[data-log-problem]")).to_be_visible()
@@ -228,7 +129,7 @@ def test_log_page_below_a_flood_holds_a_bounded_number_of_lines(stage):
     page = stage.show(container)
     stage.host.exec(["docker", "exec", container.engine_id, "touch", "/go"])
 
-    wait_for(page, f"document.querySelector('[data-log]').logPage.store.next >= {count}", 90)
+    wait_for(page, f"document.querySelector('[data-log]').logPage.sources.at(0).next >= {count}", 90)
 
     numbers = page.evaluate(NUMBERS)
     skipped = page.evaluate("document.querySelector('[data-log]').logPage.store.skipped")
@@ -256,7 +157,7 @@ def test_log_page_over_a_server_restart_loses_and_doubles_nothing(stage):
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
-def test_log_page_on_a_phone_wraps_and_fits(stage, browser):
+def test_log_page_on_a_phone_wraps_and_fits(stage):
     container = stage.container(
         "wide", "sh", "-c", "for i in 1 2 3; do head -c 900 /dev/zero | tr '\\0' x; echo; done; sleep 600"
     )
@@ -267,7 +168,7 @@ def test_log_page_on_a_phone_wraps_and_fits(stage, browser):
     wait_for(page, held(3))
 
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    expect(page.locator("[data-log-wrap]")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("[data-log-wrap]")).to_have_attribute("aria-checked", "true")
     box = page.locator(".log-line").first.bounding_box()
     assert box is not None
     assert box["height"] > 100

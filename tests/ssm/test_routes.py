@@ -93,6 +93,7 @@ ROUTES = (
     Route("GET", "logs:merged", VIEWERS),
     Route("GET", "logs:find", VIEWERS),
     Route("GET", "logs:clocks", VIEWERS),
+    Route("GET", "logs:events", VIEWERS),
     Route("GET", "logs:search", VIEWERS, good=404),
     Route("GET", "logs:around", VIEWERS, good=404),
     Route("GET", "logs:histogram", VIEWERS, good=404),
