@@ -17,7 +17,7 @@ from containers.logs.around import lines_around
 from containers.logs.choosing import Choice, Chosen, SourceEntry, find_sources
 from containers.logs.clocks import host_offsets
 from containers.models import Container, Event
-from containers.rules.events import describe
+from containers.rules.events import Severity, describe
 from containers.rules.logfilter import LineFilter, LineFilterError, read_filter
 from containers.views.pages import find_container
 from devices.models import Device
@@ -142,16 +142,19 @@ def drawn_events(request: HttpRequest) -> JsonResponse:
     return JsonResponse(
         {
             "events": [
-                {
-                    "source": str(event.container_id),
-                    "time_ns": str(event.time_ns),
-                    "kind": _DRAWN.get(event.action) or event.action.rpartition(":")[2].strip(),
-                    "text": describe(event).text,
-                }
+                {"source": str(event.container_id), "time_ns": str(event.time_ns)} | _drawn(event)
                 for event in reversed(events)
             ]
         }
     )
+
+
+def _drawn(event: Event) -> dict[str, str]:
+    sentence = describe(event)
+    kind = _DRAWN.get(event.action) or event.action.rpartition(":")[2].strip()
+    if kind == "stopped" and sentence.severity >= Severity.WARNING:
+        kind = "died"
+    return {"kind": kind, "text": sentence.text}
 
 
 def _whole(text: str) -> int:

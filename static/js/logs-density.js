@@ -10,6 +10,14 @@ const SPANS = [["15m", "15 min"], ["1h", "1 h"], ["6h", "6 h"], ["24h", "24 h"],
 const BUCKETS = 120;
 const STORED = "ssm.log.density";
 
+function stored() {
+  try {
+    return localStorage.getItem(STORED) ?? "";
+  } catch {
+    return "";
+  }
+}
+
 export class Density {
   #asked = 0;
   #frame = 0;
@@ -41,7 +49,7 @@ export class Density {
     this.choice.className = "log-density__span";
     this.choice.setAttribute("aria-label", "Span of the bars");
     for (const [value, text] of SPANS) this.choice.append(new Option(text, value));
-    this.choice.value = localStorage.getItem(STORED) ?? "";
+    this.choice.value = stored();
     this.isChosen = Boolean(this.choice.value);
     if (!this.isChosen) this.choice.value = "6h";
     const plot = make("div", "log-density__plot");
@@ -51,8 +59,12 @@ export class Density {
     this.plot = plot;
     this.root.append(plot, this.choice);
     this.choice.addEventListener("change", () => {
-      localStorage.setItem(STORED, this.choice.value);
       this.isChosen = true;
+      try {
+        localStorage.setItem(STORED, this.choice.value);
+      } catch {
+        // Forbidden storage: it holds for this page.
+      }
       this.load();
     });
     this.svg.addEventListener("keydown", (event) => this.#key(event));

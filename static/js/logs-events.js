@@ -4,7 +4,7 @@ import { clock } from "./logs-times.js";
 
 const AGAIN_MS = 15_000;
 const SAME_MS = 5000;
-const LIKE = { started: "up", recreated: "up", stopped: "down", removed: "down" };
+const LIKE = { started: "up", recreated: "up", stopped: "down", died: "down", removed: "down" };
 
 export class Events {
   #asked = new Set();
@@ -18,8 +18,13 @@ export class Events {
   begin() {
     this.#asked.clear();
     this.#until = 0;
+    this.#first();
+  }
+
+  // As soon as there are lines.
+  #first() {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.ask(), 1200);
+    this.timer = setTimeout(() => (this.page.store.lines ? this.ask() : this.#first()), 1000);
   }
 
   // From a time on (milliseconds), or from the oldest line held; up to the newest one, or to now while following.

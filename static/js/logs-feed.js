@@ -178,7 +178,7 @@ export class PastFeed {
           ? around(page, since, { after: PAGE })
           : around(page, until, { before: PAGE }));
       if (this.isStopped) return;
-      this.isAtEnd = found.at_end && at !== undefined ? true : found.at_end;
+      this.isAtEnd = found.at_end;
       page.takePast(found.lines, found.at_start && since === undefined, mark);
     } catch (error) {
       page.pastFailed(String(error.message));

@@ -12,7 +12,7 @@ const MARKER_ICONS = {
   gap: "unlink",
   started: "play",
   stopped: "square",
-  died: "square",
+  died: "circle-x",
   killed: "circle-alert",
   oom: "circle-alert",
   unhealthy: "circle-alert",

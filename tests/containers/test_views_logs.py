@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from tests.containers.logstage import add_container, add_device, add_user
-from tests.factories import ContainerFactory, DeviceFactory
+from tests.factories import ContainerFactory, DeviceFactory, EventFactory
 from tests.fleet import Fleet, Host
 from tests.people import People
 
@@ -68,7 +68,7 @@ def test_merged_page_of_what_is_not_there_says_so(people: People) -> None:
 
 
 def test_pages_of_a_choice_are_forbidden_to_strangers(people: People) -> None:
-    for address in (LIST, f"{LIST}find/", f"{LIST}clocks/"):
+    for address in (LIST, f"{LIST}find/", f"{LIST}clocks/", f"{LIST}events/"):
         assert people.client("stranger").get(address).status_code == 403
 
 
@@ -79,6 +79,22 @@ def test_search_page_keeps_what_was_looked_for(people: People) -> None:
 
     assert "&lt;&quot;x&quot;&gt;" in page
     assert "1 container" in page
+
+
+def test_drawn_events_are_those_of_the_span_and_the_chosen_containers(people: People) -> None:
+    container = ContainerFactory(name="web")
+    chosen = {"device": container.device, "container": container, "kind": "container"}
+    EventFactory(**chosen, action="die", attributes={"exitCode": "137"}, time_ns=2_000)
+    EventFactory(**chosen, action="health_status: unhealthy", time_ns=3_000)
+    EventFactory(**chosen, action="start", time_ns=9_000)
+    EventFactory(**chosen, action="attach", time_ns=2_500)
+    EventFactory(action="die", kind="container", container=ContainerFactory(), time_ns=2_100)
+
+    query = {"container": container.pk, "from_ns": "1000", "to_ns": "5000"}
+    events = people.client("viewer").get(f"{LIST}events/", query).json()["events"]
+
+    assert [(each["kind"], each["time_ns"]) for each in events] == [("died", "2000"), ("unhealthy", "3000")]
+    assert "137" in events[0]["text"]
 
 
 @pytest.mark.fleet
