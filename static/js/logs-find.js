@@ -3,6 +3,7 @@ import { segments } from "./logs-ansi.js";
 import { nanoseconds } from "./logs-feed.js";
 import { Pattern } from "./logs-filter.js";
 import { levelOf } from "./logs-lines.js";
+import { markOf } from "./logs-links.js";
 import { make } from "./logs-row.js";
 import { Source, tonesFor } from "./logs-sources.js";
 import { moment } from "./logs-times.js";
@@ -159,7 +160,8 @@ class Search {
   #row(hit) {
     const item = make("li", "log-hit");
     const link = make("a", `log-hit__link log-line--${levelOf(hit.text)}`);
-    const query = new URLSearchParams({ at: String(nanoseconds(hit.time)) });
+    const mark = markOf({ source: hit.source, isError: hit.stream === "stderr", text: hit.text });
+    const query = new URLSearchParams({ at: String(nanoseconds(hit.time)), mark });
     link.href = `${hit.source.url}?${query}`;
     const time = make("span", "log-hit__time", moment(hit.time));
     time.title = hit.time;

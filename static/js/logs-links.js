@@ -3,7 +3,7 @@ import { nanoseconds } from "./logs-feed.js";
 import { Filter } from "./logs-filter.js";
 import { addressOf } from "./logs-look.js";
 
-function markOf(line) {
+export function markOf(line) {
   let hash = 0x811c9dc5;
   for (const character of `${line.source?.id}${line.isError ? "e" : "o"}${line.text.slice(0, 500)}`) {
     hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193) >>> 0;

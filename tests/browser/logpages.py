@@ -108,6 +108,7 @@ def stage(
     page = context.new_page()
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda line: faults.append(line.text) if "Content Security" in line.text else None)
+    page.on("requestfailed", lambda asked: faults.append(asked.url) if asked.resource_type == "script" else None)
     device = add_device(fleet.entry(docker_host.number))
     yield Stage(docker_host, device, page, log_server.base, log_server.start)
     context.close()
