@@ -116,6 +116,6 @@ def _hand_out(watch: Watch) -> None:
     from celery import Celery
     from django.conf import settings
 
-    with Celery(broker=watch.redis.url) as app:
+    with Celery("test", broker=watch.redis.url, set_as_current=False) as app:
         app.conf.broker_transport_options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
         app.send_task("containers.hand_out_due_work")
