@@ -208,17 +208,17 @@ async def test_expired_token_is_replaced(token_registry: RunningRegistry, push_i
 async def test_tls_registry_of_an_own_authority_is_read_with_its_certificate_only(
     tls_registry: RunningRegistry, push_image: PushImage
 ) -> None:
-    push_image(tls_registry, "tls/app", ["1"])
+    push_image(tls_registry, "tls/own-authority", ["1"])
     access = tls_registry.access()
 
     async with RegistryClient() as client:
-        assert (await client.tags(access, "tls/app")).tags == ("1",)
+        assert (await client.tags(access, "tls/own-authority")).tags == ("1",)
         with pytest.raises(TlsFailed, match="can not be trusted") as caught:
-            await client.tags(dataclasses.replace(access, ca_pem=""), "tls/app")
+            await client.tags(dataclasses.replace(access, ca_pem=""), "tls/own-authority")
         with pytest.raises(TlsFailed):
-            await client.tags(dataclasses.replace(access, ca_pem=Authority().pem), "tls/app")
+            await client.tags(dataclasses.replace(access, ca_pem=Authority().pem), "tls/own-authority")
         insecure = dataclasses.replace(access, ca_pem="", insecure_tls=True)
-        assert (await client.tags(insecure, "tls/app")).tags == ("1",)
+        assert (await client.tags(insecure, "tls/own-authority")).tags == ("1",)
 
     assert "authority" in caught.value.fix
 
