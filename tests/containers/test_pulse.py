@@ -37,7 +37,7 @@ def cookie(people: People) -> str:
 
 
 async def opened_again(cookie: str) -> Page:
-    """A page as a browser opens it after a loss: a socket that meets a dead connection to Redis fails, the next is well."""
+    """A page as a browser opens it after a loss: one that meets a dead connection to Redis fails, the next is well."""
     for _attempt in range(3):
         try:
             return await Page(cookie).open()
