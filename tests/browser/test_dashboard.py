@@ -148,7 +148,7 @@ def test_container_page_tails_the_log(page: Page, device: str, host: Host) -> No
     host.run("talker", "demo/clock:1.0.0")
     page.goto("/containers/?q=talker")
     page.get_by_role("link", name="talker", exact=True).click(timeout=20_000)
-    page.get_by_role("link", name="Logs").click()
+    page.get_by_role("navigation", name="talker").get_by_role("link", name="Logs").click()
 
     log = page.get_by_role("log")
     expect(log).to_contain_text(re.compile(r"tick 1(?!\d)"), timeout=20_000)
