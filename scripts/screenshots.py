@@ -22,15 +22,23 @@ PAGES = {
     "device-add": "/devices/add/",
     "containers": "/containers/",
     "top": "/containers/top/",
+    "logs": "/logs/?project=shop",
+    "log-search": "/logs/find/?project=shop&q=error&since=1h",
+    "updates": "/updates/?state=all",
+    "registries": "/registries/",
+    "events": "/events/",
     "activity": "/activity/",
 }
 CONTAINER_TABS = {
     "container": "",
     "container-logs": "logs/",
     "container-statistics": "statistics/",
+    "container-processes": "processes/",
     "container-inspect": "inspect/",
+    "container-updates": "updates/",
     "container-events": "events/",
     "container-operations": "operations/",
+    "container-settings": "settings/",
 }
 SETTLE_MS = 1500
 

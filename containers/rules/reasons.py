@@ -22,7 +22,9 @@ _STATES: Final = {
 }
 _REASONS: Final = {
     "local_image": Words(
-        "local image", "The image was built or loaded on the host: no registry has it.", "Nothing, if that is meant."
+        "local image",
+        "The image was built or loaded on the host: no registry has it.",
+        "Nothing to do if you meant it so; else pull it from a registry.",
     ),
     "not_in_registry": Words(
         "not in registry",
