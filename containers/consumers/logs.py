@@ -1,60 +1,31 @@
 """The log page's socket: one container's log for one user, at the browser's own pace."""
 
 import asyncio
-import logging
 from contextlib import suppress
 from typing import Any, Final, Literal
 
 from autobahn.exception import Disconnected
-from channels.db import database_sync_to_async
-from channels.generic.websocket import AsyncWebsocketConsumer
-from django.contrib.auth import get_user_model
 
+from containers.consumers.streams import TOO_LARGE, TOO_MANY, StreamConsumer
 from containers.logs.hub import TooManyLogs, current_hub
 from containers.logs.messages import LinesHead, decode_command, encode_lines, encode_text, error_message
 from containers.logs.viewer import Viewer
-from containers.models import Container
 from containers.rules.logframes import LogFormatError, LogStreamError
 from ssm.lib.errors import SsmError
-from ssm.lib.roles import can_view
 
-logger = logging.getLogger(__name__)
-
-UNAUTHENTICATED: Final = 4401
-FORBIDDEN: Final = 4403
-UNKNOWN: Final = 4404
-TOO_MANY: Final = 4429
-TOO_LARGE: Final = 1009
 MAX_MESSAGE: Final = 8 * 1024
-RECHECK_S: Final = 60.0
 MAX_TAIL: Final = 1_000_000
 MAX_EDGE: Final = 16
 MAX_EDGE_TEXT: Final = 101
 
 
-class LogConsumer(AsyncWebsocketConsumer):
+class LogConsumer(StreamConsumer):
     """One open log page. Commands and messages are those of `containers.logs.messages`."""
-
-    # Logs never cross the channel layer: it would copy every line through Redis, once per viewer.
-    channel_layer_alias = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._container_id = ""
         self._viewer: Viewer | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._older: asyncio.Task[None] | None = None
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Run without a channel layer."""
-        self.scope, self.base_send, self.channel_layer = scope, send, None
-        try:
-            while True:
-                await self.dispatch(await receive())
-        except _Stop:
-            return
-        finally:
-            self._leave()
 
     async def connect(self) -> None:
         """Let in who may see the container; others learn why by the closing code."""
@@ -143,55 +114,12 @@ class LogConsumer(AsyncWebsocketConsumer):
         }
         await self.send(bytes_data=encode_lines(head, page.data))
 
-    async def _recheck(self) -> None:
-        """Close the socket of somebody who was logged out, deactivated or lost the role."""
-        while True:
-            await asyncio.sleep(RECHECK_S)
-            refusal = await self._refusal()
-            if refusal:
-                await self.close(refusal)
-                return
-
-    @database_sync_to_async
-    def _refusal(self) -> int:
-        """The closing code for who may not see this log, 0 for who may."""
-        user = self.scope["user"]
-        if not user.is_authenticated:
-            return UNAUTHENTICATED
-        session = self.scope["session"]
-        known = get_user_model().objects.filter(pk=user.pk, is_active=True).first()
-        if known is None or not session.exists(session.session_key):
-            return UNAUTHENTICATED
-        if not can_view(known):
-            return FORBIDDEN
-        return 0 if Container.objects.visible_to(known).filter(pk=self._container_id).exists() else UNKNOWN
-
-    async def websocket_disconnect(self, _message: dict[str, Any]) -> None:
-        """The browser left."""
-        raise _Stop
-
     def _leave(self) -> None:
         """Leave nothing behind: no task, no viewer. Also when the server cancels us."""
-        for task in self._tasks:
-            task.cancel()
+        super()._leave()
         if self._viewer is not None:
             viewer, self._viewer = self._viewer, None
             current_hub().detach(viewer)
-
-    def _start(self, work: Any) -> "asyncio.Task[None]":
-        task: asyncio.Task[None] = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("log socket task failed", exc_info=task.exception(), extra={"container": self._container_id})
-
-
-class _Stop(Exception):
-    """Ends the consumer."""
 
 
 def whole(value: Any, default: int) -> int:

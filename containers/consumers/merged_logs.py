@@ -4,27 +4,17 @@ import asyncio
 from typing import Any, Final, Literal
 
 from channels.db import database_sync_to_async
-from django.contrib.auth import get_user_model
 from django.core.exceptions import TooManyFieldsSent
 from django.http import QueryDict
 
-from containers.consumers.logs import (
-    FORBIDDEN,
-    MAX_MESSAGE,
-    MAX_TAIL,
-    TOO_LARGE,
-    TOO_MANY,
-    UNAUTHENTICATED,
-    UNKNOWN,
-    LogConsumer,
-    whole,
-)
+from containers.consumers.logs import MAX_MESSAGE, MAX_TAIL, LogConsumer, whole
+from containers.consumers.streams import TOO_LARGE, TOO_MANY
 from containers.logs.choosing import MOST_SOURCES, Choice, Chosen, SourceEntry, find_sources
 from containers.logs.hub import TooManyLogs, current_hub
 from containers.logs.merging import MergedLog, share_of
 from containers.logs.messages import decode_command, encode_text, error_message
 from containers.models import Container
-from ssm.lib.roles import can_view
+from ssm.lib.roles import SomeUser
 
 LOOK_S: Final = 5.0
 TAIL_DEFAULT: Final = 100
@@ -130,23 +120,12 @@ class MergedLogConsumer(LogConsumer):
     def _find(self) -> Chosen:
         return find_sources(self.scope["user"], self._choice, self._sources)
 
-    @database_sync_to_async
-    def _refusal(self) -> int:
-        """The closing code for who may not see these logs, 0 for who may."""
-        user = self.scope["user"]
-        if not user.is_authenticated:
-            return UNAUTHENTICATED
-        session = self.scope["session"]
-        known = get_user_model().objects.filter(pk=user.pk, is_active=True).first()
-        if known is None or not session.exists(session.session_key):
-            return UNAUTHENTICATED
-        if not can_view(known):
-            return FORBIDDEN
+    def _is_visible_to(self, user: SomeUser) -> bool:
         if self._sources:
             # What somebody may no longer see, or is deleted, ends the page's stream; it comes back with the rest.
             seen = {entry["id"] for entry in self._sources}
-            return 0 if Container.objects.visible_to(known).filter(pk__in=seen).count() == len(seen) else UNKNOWN
-        return 0 if find_sources(known, self._choice).sources or self._choice.is_open else UNKNOWN
+            return Container.objects.visible_to(user).filter(pk__in=seen).count() == len(seen)
+        return bool(find_sources(user, self._choice).sources) or self._choice.is_open
 
     def _leave(self) -> None:
         super()._leave()

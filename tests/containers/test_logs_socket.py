@@ -83,7 +83,7 @@ async def test_socket_with_another_origin_is_refused(container):
 
 @pytest.mark.parametrize("how", ["role", "session", "user", "container"])
 async def test_socket_of_somebody_who_loses_access_is_closed(container, hub, monkeypatch, how):
-    monkeypatch.setattr(consumer, "RECHECK_S", 0.05)
+    monkeypatch.setattr(consumer.LogConsumer, "recheck_s", 0.05)
     user = await database_sync_to_async(add_user)("leaver")
     reader = await LogReader(container.pk, await database_sync_to_async(session_cookie)(user)).open()
     await reader.until(lambda: reader.opened)

@@ -82,7 +82,7 @@ async def test_socket_from_another_origin_is_refused(container, hub):
 
 @pytest.mark.parametrize(("how", "code"), [("role", 4403), ("session", 4401), ("user", 4401), ("container", 4404)])
 async def test_socket_of_somebody_who_loses_access_is_closed(container, hub, monkeypatch, how, code):
-    monkeypatch.setattr(consumer, "RECHECK_S", 0.05)
+    monkeypatch.setattr(consumer.StatisticsConsumer, "recheck_s", 0.05)
     user = await database_sync_to_async(add_user)("leaver")
     reader = await FiguresReader(container.pk, await database_sync_to_async(session_cookie)(user)).open()
     await reader.until(lambda: reader.states)
