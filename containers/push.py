@@ -18,7 +18,20 @@ from django.db import transaction
 logger = logging.getLogger(__name__)
 
 FLEET_GROUP = "fleet"
-Kind = Literal["container", "device", "operation", "batch", "usage", "update", "check", "event"]
+Kind = Literal[
+    "container",
+    "device",
+    "operation",
+    "batch",
+    "usage",
+    "update",
+    "check",
+    "event",
+    "image",
+    "volume",
+    "network",
+    "backup",
+]
 What = Literal["updated", "appeared", "vanished"]
 # Beyond this many in one transaction, pages are told to fetch their list again instead of one row each.
 MANY = 200

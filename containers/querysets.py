@@ -84,9 +84,9 @@ class OperationQuerySet(QuerySet["Operation"]):
         return self.filter(state__in=["queued", "running"])
 
     def due(self) -> Self:
-        """Not waiting for a lower wave of their batch."""
+        """Not waiting for a lower wave of their batch and lane."""
         lower: OperationQuerySet = self.model._default_manager.filter(
-            batch=OuterRef("batch"), wave__lt=OuterRef("wave")
+            batch=OuterRef("batch"), lane=OuterRef("lane"), wave__lt=OuterRef("wave")
         )
         return self.filter(Q(batch=None) | Q(wave=0) | ~Exists(lower.active()))
 

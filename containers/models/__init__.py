@@ -1,12 +1,13 @@
 """Rows of this app: what hosts hold, and what was done and seen."""
 
-from containers.models.activity import Batch, BatchStanding, Event, Operation
+from containers.models.activity import LONG_KINDS, Batch, BatchStanding, Event, Operation
 from containers.models.images import Image
 from containers.models.inventory import Container
 from containers.models.statistics import ContainerUsage, HostUsage
 from containers.models.updates import UpdateCheck, UpdatePolicy, UpdateStatus
 
 __all__ = [
+    "LONG_KINDS",
     "Batch",
     "BatchStanding",
     "Container",

@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from typing import Final
 
 from django.conf import settings
 from django.db import models
@@ -10,6 +11,7 @@ from django.urls import reverse
 from containers.models.inventory import Container
 from containers.querysets import BatchQuerySet, EventQuerySet, OperationQuerySet
 from devices.models import Device, now
+from ssm.lib.fields import EncryptedTextField
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,35 @@ class Operation(models.Model):
         REMOVE = "remove", "remove"
         RENAME = "rename", "rename"
         CONFIGURE = "configure", "change limits of"
+        CREATE = "create", "create"
+        RECREATE = "recreate", "recreate"
+        UPDATE = "update", "update"
+        ROLLBACK = "rollback", "roll back"
+        DISCARD = "discard", "discard the old one of"
+        IMAGE_PULL = "image_pull", "pull"
+        IMAGE_TAG = "image_tag", "tag"
+        IMAGE_REMOVE = "image_remove", "remove image"
+        IMAGE_PRUNE = "image_prune", "remove unused images on"
+        IMAGE_COPY = "image_copy", "copy image"
+        VOLUME_CREATE = "volume_create", "create volume"
+        VOLUME_REMOVE = "volume_remove", "remove volume"
+        VOLUME_PRUNE = "volume_prune", "remove unused volumes on"
+        VOLUME_BACKUP = "volume_backup", "back up volume"
+        VOLUME_RESTORE = "volume_restore", "restore volume"
+        NETWORK_CREATE = "network_create", "create network"
+        NETWORK_REMOVE = "network_remove", "remove network"
+        NETWORK_CONNECT = "network_connect", "connect to network"
+        NETWORK_DISCONNECT = "network_disconnect", "disconnect from network"
+        NETWORK_PRUNE = "network_prune", "remove unused networks on"
+        NETWORK_CONFIGURE = "network_configure", "configure network"
+
+    class ObjectKind(models.TextChoices):
+        CONTAINER = "container", "container"
+        IMAGE = "image", "image"
+        VOLUME = "volume", "volume"
+        NETWORK = "network", "network"
+        DEVICE = "device", "device"
+        BACKUP = "backup", "backup"
 
     class State(models.TextChoices):
         QUEUED = "queued", "queued"
@@ -88,7 +119,7 @@ class Operation(models.Model):
         FAILED = "failed", "failed"
         # Its worker died and the host no longer tells what became of it.
         LOST = "lost", "lost"
-        # Taken back before a worker began with it.
+        # Taken back before a worker began with it, or ended half-way by the wish of its user, with all undone.
         CANCELLED = "cancelled", "cancelled"
 
     ACTIVE_STATES = (State.QUEUED, State.RUNNING)
@@ -99,15 +130,30 @@ class Operation(models.Model):
     device = models.ForeignKey(Device, on_delete=models.SET_NULL, null=True, related_name="operations")
     device_name = models.CharField(max_length=100)
     container = models.ForeignKey(Container, on_delete=models.SET_NULL, null=True, related_name="operations")
+    object_kind = models.CharField(max_length=12, choices=ObjectKind, default=ObjectKind.CONTAINER)
     # Which one was meant: a name may be taken over by a successor before the worker gets to it.
-    engine_id = models.CharField(max_length=64)
-    target_name = models.CharField(max_length=255)
+    engine_id = models.CharField(max_length=640, blank=True, default="")
+    # What nobody else may act on meanwhile, beside the container; empty: nothing.
+    lock = models.CharField(max_length=800, blank=True, default="")
+    target_name = models.CharField(max_length=640)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     requested_by_name = models.CharField(max_length=150, blank=True, default="")
     batch = models.ForeignKey(Batch, on_delete=models.SET_NULL, null=True, blank=True, related_name="operations")
     # Within a batch: begun only when all of the lower waves have ended.
     wave = models.PositiveSmallIntegerField(default=0)
+    # Waves count within a lane: the whole batch, or one for each device.
+    lane = models.CharField(max_length=64, blank=True, default="")
     parameters = models.JSONField(default=dict)
+    # JSON of what may hold secrets, such as the environment of a container to be made.
+    sealed = EncryptedTextField(blank=True, default="")
+    # What a long act has done so far, so that another worker can go on or undo it.
+    journal = models.JSONField(default=dict)
+    # Progress by part, such as the layers of an image: [{"id", "text", "current", "total"}], in bytes.
+    parts = models.JSONField(default=list)
+    # What it told on its way; bounded by containers.runs.
+    output = models.TextField(blank=True, default="")
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_by = models.CharField(max_length=150, blank=True, default="")
     # What the host showed before the act, so that a second worker can tell whether the act took place.
     observed_before = models.JSONField(default=dict)
     progress = models.CharField(max_length=255, blank=True, default="")
@@ -133,6 +179,11 @@ class Operation(models.Model):
                 condition=models.Q(state__in=["queued", "running"]),
                 name="containers_operation_one_active",
             ),
+            models.UniqueConstraint(
+                fields=["lock"],
+                condition=models.Q(state__in=["queued", "running"]) & ~models.Q(lock=""),
+                name="containers_operation_one_lock",
+            ),
             models.CheckConstraint(
                 condition=models.Q(state__in=["queued", "running"]) | models.Q(finished_at__isnull=False),
                 name="containers_operation_finished",
@@ -155,8 +206,15 @@ class Operation(models.Model):
         return f"{self.kind} {self.target_name} on {self.device_name}"
 
     def get_absolute_url(self) -> str:
-        """Its row on the Activity page."""
-        return f"{reverse('activity')}?operation={self.pk}"
+        """Its page, with progress and output."""
+        return reverse("operation", args=[self.pk])
+
+    @property
+    def may_be_cancelled(self) -> bool:
+        """Whether somebody may call it off: not begun yet, or of a kind that looks for it on its way."""
+        if self.state == self.State.QUEUED:
+            return True
+        return self.state == self.State.RUNNING and self.kind in LONG_KINDS and self.cancel_requested_at is None
 
     @property
     def is_active(self) -> bool:
@@ -167,6 +225,22 @@ class Operation(models.Model):
     def is_final(self) -> bool:
         """Whether it has ended, well or not."""
         return not self.is_active
+
+
+# They move much or wait long: worked off by processes of their own, and can be called off on their way.
+LONG_KINDS: Final = frozenset(
+    {
+        Operation.Kind.CREATE,
+        Operation.Kind.RECREATE,
+        Operation.Kind.UPDATE,
+        Operation.Kind.ROLLBACK,
+        Operation.Kind.IMAGE_PULL,
+        Operation.Kind.IMAGE_COPY,
+        Operation.Kind.VOLUME_BACKUP,
+        Operation.Kind.VOLUME_RESTORE,
+        Operation.Kind.NETWORK_CONFIGURE,
+    }
+)
 
 
 class Event(models.Model):
