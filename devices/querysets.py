@@ -10,7 +10,7 @@ from django.db.models.functions import MD5, Cast, NullIf
 from ssm.lib.roles import SomeUser, can_administer, can_view
 
 if TYPE_CHECKING:
-    from devices.models import Credential, Device  # noqa: F401 - in the quoted bases below
+    from devices.models import Credential, Device, DeviceGroup  # noqa: F401 - in the quoted bases below
 
 
 def _share(part: str, whole: str) -> Combinable:
@@ -55,4 +55,12 @@ class CredentialQuerySet(QuerySet["Credential"]):
 
     def visible_to(self, user: SomeUser) -> Self:
         """Names and fingerprints, for administrators alone."""
+        return self.all() if can_administer(user) else self.none()
+
+
+class DeviceGroupQuerySet(QuerySet["DeviceGroup"]):
+    """Defaults of groups of devices."""
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """For administrators alone, as credentials."""
         return self.all() if can_administer(user) else self.none()

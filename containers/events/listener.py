@@ -46,7 +46,7 @@ PINGERS: Final = 16
 _LOOKED_AT: Final = (
     *("pk", "state", "next_attempt_at"),
     # What a connection is made by, and what is done with it.
-    *("address", "port", "credential_id", "credential__updated_at", "docker_socket", "watch_events"),
+    *("configured_at", "address", "port", "credential_id", "credential__updated_at", "docker_socket", "watch_events"),
 )
 _Key = tuple[str, str]
 _Work = tuple[Device, Engine, EngineEvent]

@@ -1,51 +1,17 @@
-"""Servers that SSM reaches over SSH, the credentials it logs in with, and the host keys it trusts."""
+"""Servers that SSM reaches."""
 
 import uuid
-from datetime import UTC, datetime
 
-from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.urls import reverse
 
-from devices.querysets import CredentialQuerySet, DeviceQuerySet
+from devices.models.credentials import Credential
+from devices.querysets import DeviceQuerySet
 from devices.rules.schedules import DEFAULT_STATISTICS_SCHEDULE, DEFAULT_SWEEP_SCHEDULE, DEFAULT_UPDATE_SCHEDULE
-from ssm.lib.fields import EncryptedTextField
-
-
-def now() -> datetime:
-    """The current time, with its zone."""
-    return datetime.now(UTC)
-
-
-class Credential(models.Model):
-    """How to log in: a user name with a private key, a password, or both. Many devices may share one."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=100, unique=True)
-    username = models.CharField(max_length=64, help_text="The user name on the server.")
-    private_key = EncryptedTextField(blank=True, default="")
-    passphrase = EncryptedTextField(blank=True, default="")
-    password = EncryptedTextField(blank=True, default="")
-    use_sudo = models.BooleanField(
-        "use sudo",
-        default=False,
-        help_text="Reach the Docker socket through sudo when the user may not open it directly.",
-    )
-    # Public: lets messages speak of "the key ending …4f" without touching the key itself.
-    key_fingerprint = models.CharField(max_length=80, blank=True, default="", editable=False)
-    created_at = models.DateTimeField(default=now, editable=False)
-    updated_at = models.DateTimeField(auto_now=True)
-
-    objects = CredentialQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["name"]
-
-    def __str__(self) -> str:
-        return self.name
+from ssm.lib.clock import now
 
 
 class Device(models.Model):
@@ -58,11 +24,40 @@ class Device(models.Model):
         UNREACHABLE = "unreachable", "unreachable"
         DISABLED = "disabled", "not watched"
 
+    class Transport(models.TextChoices):
+        SSH = "ssh", "SSH"
+        TLS = "tls", "TCP with TLS"
+        TCP = "tcp", "TCP without encryption"
+        LOCAL = "local", "local socket"
+
+    class AddressFamily(models.TextChoices):
+        ANY = "any", "IPv4 and IPv6"
+        IPV4 = "ipv4", "IPv4 only"
+        IPV6 = "ipv6", "IPv6 only"
+
+    class ProxyKind(models.TextChoices):
+        NONE = "none", "none"
+        SOCKS5 = "socks5", "SOCKS5"
+        HTTP = "http", "HTTP (CONNECT)"
+
+    class Become(models.TextChoices):
+        AS_LOGIN = "", "as its log-in says"
+        NONE = "none", "never"
+        SUDO = "sudo", "sudo"
+        DOAS = "doas", "doas"
+
+    class ChannelKind(models.TextChoices):
+        ANY = "", "whichever works"
+        STREAMLOCAL = "streamlocal", "straight to the socket"
+        DIAL_STDIO = "dial-stdio", "through the docker command"
+        DIAL_STDIO_SUDO = "dial-stdio-sudo", "through the docker command, with sudo or doas"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100, unique=True)
     address = models.CharField(max_length=255, help_text="Host name or IP address.")
     port = models.PositiveIntegerField(default=22, validators=[MinValueValidator(1), MaxValueValidator(65535)])
-    credential = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="devices")
+    # Without one of its own a device uses the credential of the first of its groups that has one.
+    credential = models.ForeignKey(Credential, on_delete=models.PROTECT, null=True, blank=True, related_name="devices")
     groups = ArrayField(models.CharField(max_length=50), blank=True, default=list)
     docker_socket = models.CharField(max_length=255, default="/var/run/docker.sock")
     connect_timeout_s = models.PositiveSmallIntegerField(
@@ -71,6 +66,46 @@ class Device(models.Model):
     request_timeout_s = models.PositiveSmallIntegerField(
         "request time-out (seconds)", default=30, validators=[MinValueValidator(1), MaxValueValidator(600)]
     )
+
+    # The way there.
+    transport = models.CharField(max_length=8, choices=Transport, default=Transport.SSH)
+    address_family = models.CharField(max_length=8, choices=AddressFamily, default=AddressFamily.ANY)
+    proxy_kind = models.CharField(max_length=8, choices=ProxyKind, default=ProxyKind.NONE)
+    proxy_address = models.CharField(max_length=255, blank=True, default="")
+    proxy_port = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(65535)]
+    )
+    proxy_credential = models.ForeignKey(
+        Credential, on_delete=models.PROTECT, null=True, blank=True, related_name="proxied_devices"
+    )
+    keepalive_s = models.PositiveSmallIntegerField(
+        "keepalive (seconds)",
+        default=60,
+        validators=[MaxValueValidator(3600)],
+        help_text="Ask a silent host for a sign of life after so many seconds; 0: never.",
+    )
+    legacy_algorithms = models.BooleanField(
+        "allow outdated algorithms",
+        default=False,
+        help_text="For servers too old for today's encryption. Weakens the connection to this device.",
+    )
+    compression = models.BooleanField(default=False, help_text="For slow links; costs processor time on both sides.")
+    become = models.CharField("change user with", max_length=8, choices=Become, default=Become.AS_LOGIN, blank=True)
+    become_user = models.CharField(
+        max_length=64, blank=True, default="", help_text="Whom to become; empty: the administrator (root)."
+    )
+    docker_credential = models.ForeignKey(
+        Credential,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="docker_devices",
+        help_text="Its password is given to sudo or doas in place of the log-in's.",
+    )
+    forced_channel_kind = models.CharField(max_length=20, choices=ChannelKind, default=ChannelKind.ANY, blank=True)
+    # When anything changed that a connection is made by, here or in a row it refers to: watchers then connect anew.
+    configured_at = models.DateTimeField(default=now, editable=False)
+
     watch_enabled = models.BooleanField("watch this device", default=True)
     sweep_schedule = models.CharField(
         "full sweep", max_length=100, default=DEFAULT_SWEEP_SCHEDULE, help_text="A cron expression, in UTC."
@@ -163,25 +198,3 @@ class Device(models.Model):
     def is_online(self) -> bool:
         """Whether the last thing heard from the host is recent: its data is not marked stale."""
         return self.state == self.State.ONLINE
-
-
-class HostKey(models.Model):
-    """A host key that somebody accepted for a device; connections to any other key are refused."""
-
-    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="host_keys")
-    key_type = models.CharField(max_length=64)
-    key_base64 = models.TextField()
-    fingerprint = models.CharField(max_length=80)
-    accepted_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
-    )
-    accepted_at = models.DateTimeField(default=now)
-
-    class Meta:
-        ordering = ["device", "key_type"]
-        constraints = [
-            models.UniqueConstraint(fields=["device", "key_type"], name="devices_hostkey_one_of_a_type"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.key_type} {self.fingerprint}"
