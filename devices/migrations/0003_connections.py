@@ -3,10 +3,11 @@
 import django.core.validators
 import django.db.models.constraints
 import django.db.models.deletion
-import ssm.lib.clock
-import ssm.lib.fields
 from django.conf import settings
 from django.db import migrations, models
+
+import ssm.lib.clock
+import ssm.lib.fields
 
 
 class Migration(migrations.Migration):
