@@ -70,6 +70,8 @@ class Container(models.Model):
     labels = models.JSONField(default=dict)
     # Lists of dicts, shapes in containers.rules.inspection: PortBinding, MountPoint, Attachment.
     ports = models.JSONField(default=list)
+    # What it takes of the host's ports when it runs, bound now or not: dicts, containers.rules.inspection: PortClaim.
+    port_claims = models.JSONField(default=list)
     mounts = models.JSONField(default=list)
     networks = models.JSONField(default=list)
     # The Engine's inspect answer with secrets masked; variables of the environment apart, encrypted.
@@ -126,6 +128,12 @@ class Container(models.Model):
             models.Index(fields=["-changed_at"], name="containers_container_changed"),
             # "Used by" of an image.
             models.Index(fields=["registry", "repository"], name="containers_container_image"),
+            # Which containers of a host use an image.
+            models.Index(
+                fields=["device", "image_id"],
+                name="containers_container_uses",
+                condition=models.Q(removed_at=None),
+            ),
         ]
 
     def __str__(self) -> str:

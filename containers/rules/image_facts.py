@@ -9,14 +9,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from containers.rules.image_layers import diff_ids
 from containers.rules.inspection import time_from_ns, time_ns
-from containers.rules.masking import clean_text, masked, scalar_text
+from containers.rules.masking import MASK, clean_text, is_secret_name, mask_text, masked, scalar_text
 
 _ID: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.ASCII)
 _DIGEST: Final = re.compile(r"sha(?:256|384|512):[0-9a-f]{64,128}", re.ASCII)
 _MAX_NAMES: Final = 200
 _MAX_LABELS: Final = 200
+_MAX_VARIABLES: Final = 200
 _NONE: Final = "<none>"
+# What of an image's configuration a person may want to know before starting a container of it.
+_SHOWN: Final = {
+    "Entrypoint": "entrypoint",
+    "Cmd": "command",
+    "WorkingDir": "working_dir",
+    "User": "user",
+    "ExposedPorts": "ports",
+    "Volumes": "volumes",
+    "StopSignal": "stop_signal",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,11 @@ class ImageFacts:
     created_at: datetime | None
     labels: dict[str, str]
     manifest_digest: str
+    # Keys: entrypoint, command, ports, volumes (lists of texts); working_dir, user, stop_signal, health_check (texts);
+    # variables (pairs of texts, telling ones masked). Those without a value are left out.
+    config: dict[str, Any]
+    # Of the layers' contents, the lowest first.
+    diff_ids: list[str]
 
 
 def image_id(value: Any) -> str:
@@ -71,7 +88,8 @@ def image_facts(answer: Mapping[str, Any]) -> ImageFacts | None:
     if names is None:
         return None
     config = answer.get("Config")
-    labels = config.get("Labels") if isinstance(config, dict) else None
+    config = config if isinstance(config, dict) else {}
+    labels = config.get("Labels")
     labels = labels if isinstance(labels, dict) else {}
     size = answer.get("Size")
     descriptor = answer.get("Descriptor")
@@ -91,7 +109,34 @@ def image_facts(answer: Mapping[str, Any]) -> ImageFacts | None:
             }
         ),
         manifest_digest=digest if isinstance(digest, str) and _DIGEST.fullmatch(digest) else "",
+        config=_config(config),
+        diff_ids=diff_ids(answer),
     )
+
+
+def _config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of an image's configuration that are shown, bounded, with what looks like a secret masked."""
+    found: dict[str, Any] = {}
+    for key, name in _SHOWN.items():
+        value = config.get(key)
+        if isinstance(value, str) and value:
+            found[name] = mask_text(value[:500])
+        elif isinstance(value, dict | list) and value:
+            # Ports and volumes are the keys of an object; a command is a list.
+            words = masked([clean_text(str(item), 500) for item in list(value)[:100]])
+            found[name] = sorted(words) if isinstance(value, dict) else words
+    check = config.get("Healthcheck")
+    test = check.get("Test") if isinstance(check, dict) else None
+    if isinstance(test, list) and test:
+        found["health_check"] = mask_text(" ".join(str(word) for word in test[:50])[:1000])
+    variables = config.get("Env")
+    if isinstance(variables, list) and variables:
+        pairs = (scalar_text(entry).partition("=") for entry in variables[:_MAX_VARIABLES])
+        found["variables"] = [
+            [clean_text(name, 200), MASK if is_secret_name(name) else mask_text(value[:1000])]
+            for name, _equals, value in pairs
+        ]
+    return found
 
 
 def _word(value: Any) -> str:
