@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Count, Exists, Func, JSONField, OuterRef, Prefetch, Q, QuerySet, Subquery, TextField, Value
+from django.db.models.functions import Cast, Coalesce, Concat
 
 from ssm.lib.roles import SomeUser, can_view
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
         Container,
         Event,
         Image,
+        Network,
         Operation,
         UpdateCheck,
         UpdatePolicy,
@@ -117,6 +119,63 @@ class ImageQuerySet(QuerySet["Image"]):
     def visible_to(self, user: SomeUser) -> Self:
         """The images that the user may see."""
         return self.all() if can_view(user) else self.none()
+
+
+def _json_list(**members: Any) -> Func:
+    """A JSON list of one object with these texts."""
+    pairs = [Cast(part, TextField()) for name, value in members.items() for part in (Value(name), value)]
+    entry = Func(*pairs, function="jsonb_build_object", output_field=JSONField())
+    return Func(entry, function="jsonb_build_array", output_field=JSONField())
+
+
+def _attached(containers: Any) -> Any:
+    """Of these containers those that are attached to the outer query's network: by its id, else by its name.
+
+    Podman and containers that were never started tell a name alone.
+    """
+    by_id = _json_list(network_id=OuterRef("engine_id"))
+    by_name = _json_list(name=OuterRef("name"), network_id=Value(""))
+    return containers.filter(
+        Q(networks__contains=by_id) | Q(networks__contains=by_name), device=OuterRef("device"), removed_at=None
+    )
+
+
+class NetworkQuerySet(QuerySet["Network"]):
+    """Networks on hosts."""
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """The networks that the user may see."""
+        return self.all() if can_view(user) else self.none()
+
+    def for_page(self) -> Self:
+        """With all that the partials show, in one query: the device, how many containers, the operation under way.
+
+        ``container_count`` and ``running_count`` are of attached containers, ``active_kind`` the kind of the operation.
+        """
+        device: Any = self.model._meta.get_field("device").related_model
+        containers: Any = device._meta.get_field("containers").related_model
+        operations: Any = device._meta.get_field("operations").related_model
+        attached = _attached(containers.objects.order_by())
+        lock = Concat(Value("network:"), Cast(OuterRef("device"), TextField()), Value(":"), OuterRef("engine_id"))
+        active = operations.objects.active().filter(lock=lock).order_by().values("kind")[:1]
+        return self.select_related("device").annotate(
+            container_count=_count(attached),
+            running_count=_count(attached.filter(state__in=["running", "paused", "restarting"])),
+            active_kind=Subquery(active),
+        )
+
+    def used(self, *, by_any: bool) -> Self:
+        """Those that some container is attached to, or no container at all."""
+        device: Any = self.model._meta.get_field("device").related_model
+        containers: Any = device._meta.get_field("containers").related_model
+        attached = Exists(_attached(containers.objects.order_by()))
+        return self.filter(attached if by_any else ~attached)
+
+
+def _count(rows: Any) -> Any:
+    """How many rows, as a part of another query."""
+    counted = rows.annotate(one=Value(1)).values("one").annotate(count=Count("pk")).values("count")
+    return Coalesce(Subquery(counted), Value(0))
 
 
 class UpdateStatusQuerySet(QuerySet["UpdateStatus"]):

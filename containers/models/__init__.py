@@ -3,6 +3,7 @@
 from containers.models.activity import LONG_KINDS, Batch, BatchStanding, Event, Operation
 from containers.models.images import Image
 from containers.models.inventory import Container
+from containers.models.networks import Network
 from containers.models.statistics import ContainerUsage, HostUsage
 from containers.models.updates import UpdateCheck, UpdatePolicy, UpdateStatus
 
@@ -15,6 +16,7 @@ __all__ = [
     "Event",
     "HostUsage",
     "Image",
+    "Network",
     "Operation",
     "UpdateCheck",
     "UpdatePolicy",
