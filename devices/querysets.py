@@ -10,7 +10,15 @@ from django.db.models.functions import MD5, Cast, NullIf
 from ssm.lib.roles import SomeUser, can_administer, can_view
 
 if TYPE_CHECKING:
-    from devices.models import Credential, Device, DeviceGroup  # noqa: F401 - in the quoted bases below
+    from devices.models import (  # noqa: F401 - in the quoted bases below
+        Credential,
+        Device,
+        DeviceGroup,
+        HostKey,
+        HostKeyRule,
+        ShownKey,
+        TlsIdentity,
+    )
 
 
 def _share(part: str, whole: str) -> Combinable:
@@ -63,4 +71,36 @@ class DeviceGroupQuerySet(QuerySet["DeviceGroup"]):
 
     def visible_to(self, user: SomeUser) -> Self:
         """For administrators alone, as credentials."""
+        return self.all() if can_administer(user) else self.none()
+
+
+class TlsIdentityQuerySet(QuerySet["TlsIdentity"]):
+    """Certificates and authorities for engines behind TLS."""
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """For administrators alone, as credentials."""
+        return self.all() if can_administer(user) else self.none()
+
+
+class HostKeyQuerySet(QuerySet["HostKey"]):
+    """Accepted keys of devices."""
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """Public keys: for whoever sees the device."""
+        return self.all() if can_view(user) else self.none()
+
+
+class ShownKeyQuerySet(QuerySet["ShownKey"]):
+    """Keys that were refused and wait for a decision."""
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """For whoever sees the device."""
+        return self.all() if can_view(user) else self.none()
+
+
+class HostKeyRuleQuerySet(QuerySet["HostKeyRule"]):
+    """Authorities of host keys, and keys that are never trusted."""
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """For administrators alone: they say whom SSM trusts."""
         return self.all() if can_administer(user) else self.none()

@@ -2,8 +2,9 @@
 
 from devices.models.credentials import Credential, CredentialAnswer, DeviceGroup
 from devices.models.devices import Device
-from devices.models.host_keys import AcceptedKey, HostKey, JumpKey
+from devices.models.host_keys import AcceptedKey, HostKey, HostKeyRule, JumpKey, ShownKey
 from devices.models.jumps import Jump
+from devices.models.tls import TlsIdentity
 from ssm.lib.clock import now
 
 __all__ = [
@@ -13,7 +14,10 @@ __all__ = [
     "Device",
     "DeviceGroup",
     "HostKey",
+    "HostKeyRule",
     "Jump",
     "JumpKey",
+    "ShownKey",
+    "TlsIdentity",
     "now",
 ]

@@ -9,6 +9,7 @@ from django.db import models
 from django.urls import reverse
 
 from devices.models.credentials import Credential
+from devices.models.tls import TlsIdentity
 from devices.querysets import DeviceQuerySet
 from devices.rules.schedules import DEFAULT_STATISTICS_SCHEDULE, DEFAULT_SWEEP_SCHEDULE, DEFAULT_UPDATE_SCHEDULE
 from ssm.lib.clock import now
@@ -69,6 +70,27 @@ class Device(models.Model):
 
     # The way there.
     transport = models.CharField(max_length=8, choices=Transport, default=Transport.SSH)
+    tls = models.ForeignKey(
+        TlsIdentity,
+        verbose_name="TLS identity",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="devices",
+        help_text="Whose certificates are trusted, and which one SSM shows.",
+    )
+    tls_server_name = models.CharField(
+        "name in the certificate",
+        max_length=255,
+        blank=True,
+        default="",
+        help_text="If the server's certificate is made out to another name than the address.",
+    )
+    trust_sshfp = models.BooleanField(
+        "accept the first host key by DNS",
+        default=False,
+        help_text="If an SSHFP record that was validated by DNSSEC names it. Later changes need a person all the same.",
+    )
     address_family = models.CharField(max_length=8, choices=AddressFamily, default=AddressFamily.ANY)
     proxy_kind = models.CharField(max_length=8, choices=ProxyKind, default=ProxyKind.NONE)
     proxy_address = models.CharField(max_length=255, blank=True, default="")
@@ -131,6 +153,11 @@ class Device(models.Model):
     last_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
     next_attempt_at = models.DateTimeField(null=True, blank=True, editable=False)
     channel_kind = models.CharField(max_length=20, blank=True, default="", editable=False)
+
+    # What the way to the engine allows, as the last look at it found: see rules.grades.
+    access_grade = models.CharField(max_length=12, blank=True, default="", editable=False)
+    access_abilities = ArrayField(models.CharField(max_length=30), blank=True, default=list, editable=False)
+    access_checked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     # What the engine says of itself and of its host.
     engine_id = models.CharField(max_length=128, blank=True, default="", editable=False)
