@@ -4,9 +4,12 @@ The order within compose projects comes from containers.rules.waves. An operatio
 all of the lower waves have ended (operations.claim); the one that ends last hands the next wave to the workers.
 """
 
+import json
 import uuid
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
 
 from django.db import transaction
 
@@ -14,9 +17,34 @@ from containers import operations
 from containers.errors import OperationRefused
 from containers.models import Batch, BatchStanding, Container, Operation
 from containers.rules.waves import Member, waits_for, waves
+from devices.models import Device
 from ssm.lib.roles import SomeUser
 
 MOST_ITEMS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One act of a batch: on ``container``, or else on the object that the other columns of Operation tell."""
+
+    device: Device
+    kind: str
+    object_kind: str = "container"
+    target_name: str = ""
+    engine_id: str = ""
+    lock: str = ""
+    parameters: dict[str, Any] | None = None
+    container: Container | None = None
+    sealed: dict[str, Any] | None = None
+    wave: int = 0
+    lane: str = ""
+
+    @classmethod
+    def of_container(
+        cls, container: Container, kind: str, parameters: dict[str, Any] | None = None, *, wave: int = 0
+    ) -> Self:
+        """An act on a container (``device`` loaded)."""
+        return cls(device=container.device, kind=kind, container=container, parameters=parameters, wave=wave)
 
 
 def request_batch(
@@ -52,6 +80,42 @@ def request_batch(
         ),
         kind,
     )
+    items = [
+        Item.of_container(container, kind, parameters, wave=order[str(container.pk)])
+        for container in sorted(containers, key=lambda item: order[str(item.pk)])
+    ]
+    return _request_all(user, items, title, stops_on_failure=stops_on_failure)
+
+
+def request_items(
+    user: SomeUser,
+    items: Sequence[Item],
+    *,
+    title: str,
+    stops_on_failure: bool = False,
+    one_per_device: bool = False,
+) -> Batch:
+    """Record acts on whatever objects and hand the first ones to the workers; refusals as with request_batch.
+
+    ``one_per_device``: on each device one after the other in the order given, the devices side by side.
+    Raises OperationRefused without items or with more than 1,000.
+    """
+    if not items:
+        raise OperationRefused("Nothing was chosen, or nothing of it exists any more.", fix="Choose others.")
+    if len(items) > MOST_ITEMS:
+        raise OperationRefused(f"{len(items):,} are more than {MOST_ITEMS:,} at once.", fix="Narrow the filters.")
+    if one_per_device:
+        turns: Counter[str] = Counter()
+        ordered = []
+        for item in items:
+            lane = str(item.device.pk)
+            ordered.append(replace(item, lane=lane, wave=turns[lane]))
+            turns[lane] += 1
+        items = ordered
+    return _request_all(user, items, title, stops_on_failure=stops_on_failure)
+
+
+def _request_all(user: SomeUser, items: Sequence[Item], title: str, *, stops_on_failure: bool) -> Batch:
     with transaction.atomic():
         batch = Batch.objects.create(
             title=title[:255],
@@ -59,18 +123,43 @@ def request_batch(
             requested_by_name=user.get_username()[:150],
             stops_on_failure=stops_on_failure,
         )
-        for container in sorted(containers, key=lambda item: order[str(item.pk)]):
-            _request(user, container, kind, parameters or {}, batch, order[str(container.pk)])
+        for item in items:
+            _request(user, item, batch)
     return batch
 
 
-def _request(
-    user: SomeUser, container: Container, kind: str, parameters: dict[str, Any], batch: Batch, wave: int
-) -> None:
+def _request(user: SomeUser, item: Item, batch: Batch) -> None:
+    place: dict[str, Any] = {"batch": batch, "wave": item.wave, "lane": item.lane}
     try:
-        operations.request_operation(user, container, kind, parameters, batch=batch, wave=wave)
+        if item.container is not None:
+            operations.request_operation(user, item.container, item.kind, item.parameters, sealed=item.sealed, **place)
+        else:
+            operations.request_device_operation(
+                user,
+                item.device,
+                item.kind,
+                object_kind=item.object_kind,
+                target_name=item.target_name,
+                engine_id=item.engine_id,
+                lock=item.lock,
+                parameters=item.parameters,
+                sealed=item.sealed,
+                **place,
+            )
     except OperationRefused as refused:
-        operations.record_refusal(user, container, kind, parameters, refused, batch=batch, wave=wave)
+        columns: dict[str, Any] = {**place, "kind": item.kind, "parameters": item.parameters or {}}
+        if item.container is not None:
+            columns |= {"container": item.container}
+        else:
+            columns |= {
+                "device": item.device,
+                "device_name": item.device.name,
+                "object_kind": item.object_kind,
+                "target_name": item.target_name[:640],
+                "engine_id": item.engine_id[:640],
+                "lock": item.lock[:800],
+            }
+        operations.record_refusal(user, refused, **columns)
 
 
 def standing_of(batch: Batch) -> BatchStanding:
@@ -98,19 +187,45 @@ def find_batch(batch_id: uuid.UUID | str) -> Batch | None:
 def retry_failed(user: SomeUser, batch: Batch) -> Batch:
     """Ask again for what failed or was cancelled, as a batch of its own. Raises OperationRefused when nothing has."""
     ended = [Operation.State.FAILED, Operation.State.LOST, Operation.State.CANCELLED]
-    again = list(batch.operations.filter(state__in=ended).select_related("container__device"))
-    containers = [entry.container for entry in again if entry.container is not None]
-    if not containers:
-        raise OperationRefused("Nothing of it has failed.", fix="Look at the list below.")
-    first = again[0]
-    return request_batch(
-        user,
-        containers,
-        first.kind,
-        first.parameters,
-        title=f"Again: {batch.title}",
-        stops_on_failure=batch.stops_on_failure,
+    again = (
+        batch.operations.filter(state__in=ended).select_related("container__device", "device").order_by("created_at")
     )
+    items = [item for item in map(_again, again) if item is not None]
+    if not items:
+        raise OperationRefused("Nothing of it has failed.", fix="Look at the list below.")
+    return _request_all(user, _close_ranks(items), f"Again: {batch.title}", stops_on_failure=batch.stops_on_failure)
+
+
+def _again(operation: Operation) -> Item | None:
+    """The same act once more; None when what it was about is gone from SSM."""
+    device = operation.container.device if operation.container is not None else operation.device
+    is_of_container = (
+        operation.object_kind == Operation.ObjectKind.CONTAINER and operation.kind != Operation.Kind.CREATE
+    )
+    if device is None or (is_of_container and operation.container is None):
+        return None
+    return Item(
+        device=device,
+        kind=operation.kind,
+        container=operation.container if is_of_container else None,
+        object_kind=operation.object_kind,
+        target_name=operation.target_name,
+        engine_id=operation.engine_id,
+        lock=operation.lock,
+        parameters=operation.parameters,
+        sealed=json.loads(operation.sealed) if operation.sealed else None,
+        wave=operation.wave,
+        lane=operation.lane,
+    )
+
+
+def _close_ranks(items: list[Item]) -> list[Item]:
+    """Waves from 0 without gaps in each lane: the first one is handed on when it is asked for."""
+    lanes: dict[str, list[int]] = {}
+    for item in items:
+        lanes.setdefault(item.lane, []).append(item.wave)
+    ranks = {lane: {wave: rank for rank, wave in enumerate(sorted(set(found)))} for lane, found in lanes.items()}
+    return [replace(item, wave=ranks[item.lane][item.wave]) for item in items]
 
 
 def cancel_waiting(batch: Batch) -> int:

@@ -17,9 +17,12 @@ from typing import Final
 from django.db import Error as DatabaseError
 
 from containers import operations, sync
+from containers.errors import OperationCancelled, OperationTakenOver
 from containers.models import Operation
 from containers.rules.inspection import ContainerFacts
 from containers.rules.outcomes import Standing, already_so, took_place
+from containers.runs.run import Run
+from containers.runs.table import RUNS, Perform
 from devices.connections import Engine, pool
 from devices.errors import ConnectionLost, DeviceError, EngineTimeout
 from devices.models import Device
@@ -36,6 +39,8 @@ STILL_WANTED: Final = timedelta(minutes=10)
 # Ask that long for the outcome of an act before giving up on a host that does not come back.
 OUTCOME_WANTED: Final = timedelta(hours=24)
 DEFAULT_STOP_TIMEOUT_S: Final = 10
+# An act that ended that many workers is not tried again.
+MOST_CRASHES: Final = 5
 # What the Engine takes beside the container's own time to end: the kill, networks, the new start.
 ENGINE_MARGIN: Final = timedelta(seconds=5)
 _SURE: Final = "confirmed by looking at the host again"
@@ -117,23 +122,38 @@ def settle(orphan: Operation) -> None:
     if device is not None and device.state == Device.State.UNREACHABLE and _age(orphan) < OUTCOME_WANTED:
         operations.note_progress(orphan, f"{device.name} is unreachable: the outcome is known once it answers")
         return
+    # One that was let go of had a worker that lives; one that was not has lost it.
+    crashes = orphan.journal.get("crashes", 0) + (1 if orphan.worker else 0)
     operation = operations.adopt(orphan, WORKER)
-    if operation is not None:
-        with _heartbeats.of(operation):
-            _work(operation)
+    if operation is None:
+        return
+    with _heartbeats.of(operation):
+        if operation.kind in RUNS and crashes:
+            operations.note(operation, journal={**operation.journal, "crashes": crashes})
+        if crashes > MOST_CRASHES:
+            operations.lose(operation, f"{crashes} workers of SSM have ended while they were at it: look at the host.")
+        else:
+            _work(operation, is_resumed=True)
 
 
 def _age(operation: Operation) -> timedelta:
     return datetime.now(UTC) - operation.created_at
 
 
-def _work(operation: Operation) -> None:
-    """Look, act, look; whatever ends it is in the row afterwards."""
+def _work(operation: Operation, *, is_resumed: bool = False) -> None:
+    """Perform it; whatever ends it is in the row afterwards."""
+    perform = RUNS.get(operation.kind)
     try:
         if operation.device is None:
             raise ContainerGoneError(f"{operation.device_name} was removed from SSM.")
-        engine = pool.engine(connection_target(operation.device))
-        _perform(operation, operation.device, engine)
+        if perform is not None:
+            _run(operation, operation.device, perform, is_resumed=is_resumed)
+        else:
+            _perform(operation, operation.device, pool.engine(connection_target(operation.device)))
+    except OperationTakenOver:
+        logger.warning("operation was taken over by another worker", extra={"operation": str(operation.pk)})
+    except OperationCancelled as exc:
+        operations.cancelled(operation, exc.fix)
     except DeviceError as exc:
         _end_unreached(operation, exc)
     except SsmError as exc:
@@ -145,9 +165,24 @@ def _work(operation: Operation) -> None:
         operations.fail(operation, SsmError(f"SSM failed at this operation ({type(exc).__name__}): see its log."))
 
 
+def _run(operation: Operation, device: Device, perform: Perform, *, is_resumed: bool) -> None:
+    """Perform a long act; what it still wanted to show is written whatever ends it."""
+    run = Run(operation, device, is_resumed=is_resumed)
+    try:
+        outcome = perform(run)
+    except OperationTakenOver:
+        raise
+    except BaseException:
+        run.flush()
+        raise
+    run.flush()
+    operations.succeed(operation, outcome)
+
+
 def _end_unreached(operation: Operation, error: DeviceError) -> None:
     """The host could not be asked: an act that was not begun has failed; of one that was, the outcome is open."""
-    if error.is_answer or not operation.observed_before:
+    is_begun = bool(operation.observed_before or operation.journal)
+    if error.is_answer or not is_begun:
         operations.fail(operation, error)
     elif _age(operation) > OUTCOME_WANTED:
         operations.lose(operation, f"{error.message} What became of it could not be found out within a day.")

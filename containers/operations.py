@@ -4,6 +4,7 @@ An operation is queued → running → succeeded | failed | lost. Delivery is at
 update that only one worker wins.
 """
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -11,16 +12,17 @@ from typing import Any, Final
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from containers.errors import OperationConflict, OperationRefused
-from containers.models import Batch, Container, Operation
+from containers.errors import OperationConflict, OperationRefused, OperationTakenOver
+from containers.models import LONG_KINDS, Batch, Container, Operation
 from containers.push import publish
 from containers.querysets import OperationQuerySet
-from devices.models import now
+from devices.models import Device, now
 from ssm.lib.errors import SsmError
 from ssm.lib.jobs import enqueue
 from ssm.lib.roles import SomeUser
 
 RUN_TASK: Final = "containers.run_operation"
+TRANSFER_TASK: Final = "containers.run_transfer"
 HEARTBEAT: Final = timedelta(seconds=5)
 # Three missed heartbeats: its worker is gone, or has lost the database.
 ORPHANED_AFTER: Final = timedelta(seconds=16)
@@ -38,6 +40,21 @@ _ING: Final = {
     "remove": "being removed",
     "rename": "being renamed",
     "configure": "being changed",
+    "recreate": "being recreated",
+    "update": "being updated",
+    "rollback": "being rolled back",
+    "discard": "being cleared of its predecessor",
+    "create": "being created",
+    "image_pull": "being pulled",
+    "image_tag": "being tagged",
+    "image_copy": "being copied",
+    "volume_create": "being created",
+    "volume_backup": "being backed up",
+    "volume_restore": "being restored",
+    "network_create": "being created",
+    "network_connect": "being connected",
+    "network_disconnect": "being disconnected",
+    "network_configure": "being changed",
 }
 
 
@@ -47,15 +64,17 @@ def request_operation(
     kind: str,
     parameters: dict[str, Any] | None = None,
     *,
+    sealed: dict[str, Any] | None = None,
     batch: Batch | None = None,
     wave: int = 0,
+    lane: str = "",
 ) -> Operation:
     """Record an act on a container and hand it to the workers; one of a higher wave waits for the lower ones.
 
-    Raises OperationRefused when the container is gone, and OperationConflict when another act on it is under way.
+    ``sealed`` is kept encrypted: for what may hold secrets, such as environment values. Raises OperationRefused when
+    the container is gone, and OperationConflict when another act on it is under way.
     """
-    if kind not in Operation.Kind.values:
-        raise OperationRefused(f"“{kind[:40]}” is not something that can be done with a container.")
+    _check_kind(kind)
     device = container.device
     if container.removed_at is not None:
         raise OperationRefused(
@@ -63,35 +82,95 @@ def request_operation(
             fix="Look for its successor in the list of containers.",
         )
     try:
-        with transaction.atomic():
-            operation = Operation.objects.create(
-                **_columns(user, container), kind=kind, parameters=parameters or {}, batch=batch, wave=wave
-            )
-            if wave == 0:
-                enqueue(RUN_TASK, str(operation.pk))
-            _announce(operation, what="appeared")
+        return _create(
+            **_of_container(user, container),
+            kind=kind,
+            parameters=parameters or {},
+            sealed=_sealed(sealed),
+            batch=batch,
+            wave=wave,
+            lane=lane,
+        )
     except IntegrityError as exc:
-        raise _conflict(container) from exc
+        raise _conflict(container.title, container.device, container.operations.active().first()) from exc
+
+
+def request_device_operation(
+    user: SomeUser,
+    device: Device,
+    kind: str,
+    *,
+    object_kind: str,
+    target_name: str,
+    engine_id: str = "",
+    lock: str = "",
+    parameters: dict[str, Any] | None = None,
+    sealed: dict[str, Any] | None = None,
+    batch: Batch | None = None,
+    wave: int = 0,
+    lane: str = "",
+) -> Operation:
+    """Record an act on something of a device that is no container, or not yet, and hand it to the workers.
+
+    ``engine_id`` is what the engine calls the object, ``lock`` what nobody else may act on meanwhile (empty:
+    nothing). Raises OperationConflict when somebody does.
+    """
+    _check_kind(kind)
+    if object_kind not in Operation.ObjectKind.values:
+        raise OperationRefused(f"“{object_kind[:40]}” is not something that can be acted on.")
+    try:
+        return _create(
+            **_of_user(user),
+            device=device,
+            device_name=device.name,
+            kind=kind,
+            object_kind=object_kind,
+            target_name=target_name[:640],
+            engine_id=engine_id[:640],
+            lock=lock[:800],
+            parameters=parameters or {},
+            sealed=_sealed(sealed),
+            batch=batch,
+            wave=wave,
+            lane=lane,
+        )
+    except IntegrityError as exc:
+        holder = Operation.objects.active().filter(lock=lock[:800]).first()
+        raise _conflict(target_name, device, holder) from exc
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in Operation.Kind.values:
+        raise OperationRefused(f"“{kind[:40]}” is not something that can be done.")
+
+
+def _sealed(values: dict[str, Any] | None) -> str:
+    return json.dumps(values) if values else ""
+
+
+def _create(**columns: Any) -> Operation:
+    """One row, and its message once that is committed. IntegrityError when its place is taken."""
+    with transaction.atomic():
+        operation = Operation.objects.create(**columns)
+        if operation.wave == 0:
+            _hand_on(operation)
+        _announce(operation, what="appeared")
     return operation
 
 
-def record_refusal(
-    user: SomeUser,
-    container: Container,
-    kind: str,
-    parameters: dict[str, Any],
-    refused: OperationRefused,
-    *,
-    batch: Batch,
-    wave: int,
-) -> Operation:
-    """Record an item of a batch that could not be asked for as failed, so that it has its result like the others."""
+def _hand_on(operation: Operation) -> None:
+    enqueue(TRANSFER_TASK if operation.kind in LONG_KINDS else RUN_TASK, str(operation.pk))
+
+
+def record_refusal(user: SomeUser, refused: OperationRefused, **columns: Any) -> Operation:
+    """Record an item of a batch that could not be asked for as failed, so that it has its result like the others.
+
+    ``columns`` are those of an Operation beside who asked and how it ended; of a container, ``container`` is enough.
+    """
+    container = columns.pop("container", None)
+    of = _of_container(user, container) if container is not None else _of_user(user)
     operation = Operation.objects.create(
-        **_columns(user, container),
-        kind=kind,
-        parameters=parameters,
-        batch=batch,
-        wave=wave,
+        **{**of, **columns},
         state=Operation.State.FAILED,
         finished_at=now(),
         error_code=refused.code,
@@ -102,25 +181,30 @@ def record_refusal(
     return operation
 
 
-def _columns(user: SomeUser, container: Container) -> dict[str, Any]:
+def _of_user(user: SomeUser) -> dict[str, Any]:
     return {
-        "device": container.device,
-        "device_name": container.device.name,
-        "container": container,
-        "engine_id": container.engine_id,
-        "target_name": container.name,
         "requested_by": user if user.is_authenticated else None,
         "requested_by_name": user.get_username()[:150],
     }
 
 
-def _conflict(container: Container) -> OperationConflict:
-    first = container.operations.active().first()
+def _of_container(user: SomeUser, container: Container) -> dict[str, Any]:
+    return {
+        **_of_user(user),
+        "device": container.device,
+        "device_name": container.device.name,
+        "container": container,
+        "engine_id": container.engine_id,
+        "target_name": container.name,
+    }
+
+
+def _conflict(title: str, device: Device, first: Operation | None) -> OperationConflict:
     if first is None:  # it ended between the two queries
-        return OperationConflict(f"Another operation on {container.title} has only just ended.", fix="Try again.")
+        return OperationConflict(f"Another operation on {title} has only just ended.", fix="Try again.")
     who = f" for {first.requested_by_name}" if first.requested_by_name else ""
     return OperationConflict(
-        f"{container.title} on {container.device.name} is {_ING[first.kind]} already{who}, "
+        f"{title} on {device.name} is {_ING.get(first.kind, 'being removed')} already{who}, "
         f"since {first.created_at:%H:%M:%S} UTC.",
         fix="Wait until that has ended, then try again.",
         details={"operation": str(first.pk)},
@@ -173,6 +257,55 @@ def note_progress(operation: Operation, text: str) -> None:
         operation.progress = text
         operation.save(update_fields=["progress"])
         _announce(operation)
+
+
+def note(operation: Operation, **columns: Any) -> None:
+    """Write columns of a running operation and announce them. Raises OperationTakenOver when it is not ours any more.
+
+    Durable before it returns, so that what is noted before a step is known to whoever comes after a crash.
+    """
+    with transaction.atomic():
+        kept = Operation.objects.filter(pk=operation.pk, state=Operation.State.RUNNING, worker=operation.worker).update(
+            **columns
+        )
+        if not kept:
+            raise OperationTakenOver(str(operation.pk))
+        _announce(operation)
+    for name, value in columns.items():
+        setattr(operation, name, value)
+
+
+def wants_cancel(operation: Operation) -> bool:
+    """Whether somebody called it off meanwhile. Raises OperationTakenOver when it is not ours any more. One query."""
+    asked = (
+        Operation.objects.filter(pk=operation.pk, state=Operation.State.RUNNING, worker=operation.worker)
+        .values_list("cancel_requested_at", flat=True)
+        .first()
+    )
+    if asked is None and not Operation.objects.filter(pk=operation.pk, worker=operation.worker).exists():
+        raise OperationTakenOver(str(operation.pk))
+    return asked is not None
+
+
+def request_cancel(user: SomeUser, operation: Operation) -> bool:
+    """Call an operation off: at once while it waits, else as soon as its worker looks. False when that is in vain."""
+    who = user.get_username()[:150]
+    if cancel_queued(Operation.objects.filter(pk=operation.pk), f"Cancelled by {who} before it began."):
+        return True
+    if operation.kind not in LONG_KINDS:
+        return False
+    asked = Operation.objects.filter(pk=operation.pk, state=Operation.State.RUNNING, cancel_requested_at=None).update(
+        cancel_requested_at=now(), cancel_requested_by=who
+    )
+    if asked:
+        _announce(operation)
+    return bool(asked)
+
+
+def cancelled(operation: Operation, outcome: str = "") -> bool:
+    """End as called off, after its worker has undone what it had begun."""
+    by = Operation.objects.filter(pk=operation.pk).values_list("cancel_requested_by", flat=True).first()
+    return _finish(operation, Operation.State.CANCELLED, outcome=(outcome or f"Cancelled by {by or 'its user'}.")[:255])
 
 
 def release(operation: Operation, text: str) -> None:
@@ -236,9 +369,9 @@ def _go_on(operation: Operation, state: str) -> None:
         return
     if batch.stops_on_failure and state != Operation.State.SUCCEEDED:
         cancel_queued(batch.operations.all(), "Not begun, because another one of the batch had failed.")
-    waiting = batch.operations.filter(state=Operation.State.QUEUED, wave__gt=0).due()
-    for operation_id in waiting.values_list("pk", flat=True):
-        enqueue(RUN_TASK, str(operation_id))
+    waiting = batch.operations.filter(state=Operation.State.QUEUED, wave__gt=0, lane=operation.lane).due()
+    for following in waiting.only("pk", "kind"):
+        _hand_on(following)
 
 
 def orphans() -> list[Operation]:
@@ -258,11 +391,13 @@ def resend_forgotten() -> int:
         state=Operation.State.QUEUED,
         created_at__lt=moment - RESENT_AFTER,
     ).due()
-    operation_ids = list(forgotten.order_by("created_at").values_list("pk", flat=True)[:200])
-    Operation.objects.filter(pk__in=operation_ids, state=Operation.State.QUEUED).update(heartbeat_at=moment)
-    for operation_id in operation_ids:
-        enqueue(RUN_TASK, str(operation_id))
-    return len(operation_ids)
+    waiting = list(forgotten.order_by("created_at").only("pk", "kind")[:200])
+    Operation.objects.filter(pk__in=[operation.pk for operation in waiting], state=Operation.State.QUEUED).update(
+        heartbeat_at=moment
+    )
+    for operation in waiting:
+        _hand_on(operation)
+    return len(waiting)
 
 
 def _announce(operation: Operation, what: Any = "updated") -> None:

@@ -10,7 +10,7 @@ from django.db import OperationalError
 
 from containers import execution, operations, sync
 from containers.events import loops
-from containers.models import Event, Operation
+from containers.models import LONG_KINDS, Event, Operation
 from containers.push import publish
 from containers.statistics import rollup, sampling
 from containers.updates import cycle
@@ -71,6 +71,12 @@ def run_operation(operation_id: str) -> None:
     execution.run(operation_id)
 
 
+@shared_task(name="containers.run_transfer")
+def run_transfer(operation_id: str) -> None:
+    """Perform one operation that moves much or waits long."""
+    execution.run(operation_id)
+
+
 @shared_task(name="containers.settle_operations")
 def settle_operations() -> None:
     """Find out what became of operations without a worker, send forgotten ones again, doubt silent devices."""
@@ -78,7 +84,8 @@ def settle_operations() -> None:
     for device in doubt_silent_devices():
         publish("device", device.pk, [device.pk])
     for orphan in operations.orphans():
-        enqueue("containers.settle_operation", str(orphan.pk))
+        name = "containers.settle_transfer" if orphan.kind in LONG_KINDS else "containers.settle_operation"
+        enqueue(name, str(orphan.pk))
 
 
 @shared_task(name="containers.settle_operation")
@@ -87,6 +94,12 @@ def settle_operation(operation_id: str) -> None:
     orphan = next((operation for operation in operations.orphans() if str(operation.pk) == operation_id), None)
     if orphan is not None:
         execution.settle(orphan)
+
+
+@shared_task(name="containers.settle_transfer")
+def settle_transfer(operation_id: str) -> None:
+    """Settle one orphan among the long acts, if it still is one."""
+    settle_operation(operation_id)
 
 
 @shared_task(name="containers.expire_history")

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import django_stubs_ext
 
-from ssm.lib.env import env_bool, env_database, env_fernet_keys, env_int, env_list, env_redis_url, env_secret, env_str
+from ssm.lib.env import (
+    env_bool,
+    env_database,
+    env_fernet_keys,
+    env_int,
+    env_list,
+    env_networks,
+    env_redis_url,
+    env_secret,
+    env_str,
+)
 
 # Lets class statements name what they are generic in (ModelForm[Device]); mypy reads it, Django would not.
 django_stubs_ext.monkeypatch()
@@ -25,6 +35,8 @@ ALLOWED_HOSTS = env_list("SSM_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"
 HTTPS = env_bool("SSM_HTTPS", False)
 CSRF_TRUSTED_ORIGINS = env_list("SSM_TRUSTED_ORIGINS", [])
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+# Proxies whose word on the address of a client is believed (X-Forwarded-For).
+SSM_TRUSTED_PROXIES = env_networks("SSM_TRUSTED_PROXIES")
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
@@ -49,6 +61,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "channels",
     "encrypted_model_fields",
+    "accounts",
     "devices",
     "registries",
     "containers",
@@ -124,6 +137,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "global_keyprefix
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# What moves much or waits long has a worker of its own, so that sweeps and short acts never wait for it.
+CELERY_TASK_ROUTES = {
+    "containers.run_transfer": {"queue": "transfers"},
+    "containers.settle_transfer": {"queue": "transfers"},
+}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]

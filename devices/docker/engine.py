@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from devices.docker.exchange import (
     read_body,
     read_head,
     request_bytes,
+    send_pieces,
 )
 from devices.docker.routes import Route
 from devices.docker.streams import EngineStream
@@ -127,12 +128,13 @@ class Engine:
         params: Mapping[str, Any] | None = None,
         body: Any | None = None,
         timeout_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, Any]:
         """POST JSON; status and decoded answer (None if empty). 304 (already so) is no error. Never repeated.
 
         Errors as `get_json`. After ConnectionLost or EngineTimeout nobody knows whether the engine acted.
         """
-        answer = self._request("POST", path, params, body, timeout_s)
+        answer = self._request("POST", path, params, body, timeout_s, headers)
         return answer.status, self._json(answer) if answer.body.strip() else None
 
     def delete(self, path: str, params: Mapping[str, Any] | None = None, timeout_s: float | None = None) -> int:
@@ -144,18 +146,58 @@ class Engine:
         self._request("GET", "/_ping", None, None, timeout_s)
 
     def stream(
-        self, path: str, params: Mapping[str, Any] | None = None, *, read_timeout_s: float | None
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        read_timeout_s: float | None,
+        method: str = "GET",
+        body: Any | None = None,
+        headers: Mapping[str, str] | None = None,
+        head_timeout_s: float | None = None,
     ) -> EngineStream:
-        """GET an answer of any length, on a channel of its own. Close it, or use it in a ``with``.
+        """Ask for an answer of any length, on a channel of its own. Close it, or use it in a ``with``.
 
-        The head must come within the device's request time-out. Errors as `get_json`; EngineTimeout also when the
+        The head must come within ``head_timeout_s`` (default the device's request time-out): an engine sends none
+        before the first piece of a pull's progress is there. Errors as `get_json`; EngineTimeout also when the
         device has too many streams open in this process.
         """
+        request = request_bytes(method, path, params, body, self.api_version, headers)
+        return self._stream(request, None, read_timeout_s, head_timeout_s)
+
+    def upload(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None,
+        pieces: Iterable[bytes],
+        *,
+        content_type: str = "application/x-tar",
+        read_timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> EngineStream:
+        """Send a body of any length, piece by piece as fast as the engine takes it, and hand on its answer.
+
+        No single piece may take longer than ``read_timeout_s`` to be taken, nor the answer's head after the last.
+        What ``pieces`` raises ends the request; the engine has then seen a body without its end. Errors as `post`.
+        """
+        more = {**(headers or {}), "Content-Type": content_type, "Transfer-Encoding": "chunked"}
+        request = request_bytes(method, path, params, None, self.api_version, more)
+        return self._stream(request, pieces, read_timeout_s, read_timeout_s)
+
+    def _stream(
+        self, request: bytes, pieces: Iterable[bytes] | None, read_timeout_s: float | None, head_timeout_s: float | None
+    ) -> EngineStream:
         deadline = Deadline(self.target.request_timeout_s)
         channel = self._open_stream_channel(deadline)
+        if head_timeout_s is not None:
+            deadline = Deadline(head_timeout_s)
         try:
             channel.settimeout(deadline.left_s)
-            channel.sendall(request_bytes("GET", path, params, None, self.api_version))
+            channel.sendall(request)
+            if pieces is not None and head_timeout_s is not None:
+                send_pieces(channel, pieces, head_timeout_s)
+                deadline = Deadline(head_timeout_s)
             head, rest = read_head(channel, deadline, self._session.ask_for_life)
             if head.status >= 400:
                 body = read_body(channel, head, rest, deadline, limit=ERROR_BODY_LIMIT)
@@ -211,9 +253,10 @@ class Engine:
         params: Mapping[str, Any] | None,
         body: Any | None,
         timeout_s: float | None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         deadline = Deadline(self.target.request_timeout_s if timeout_s is None else timeout_s)
-        request = request_bytes(method, path, params, body, self.api_version)
+        request = request_bytes(method, path, params, body, self.api_version, headers)
         channel, is_reused = self._lease(deadline)
         try:
             answer = self._exchange(channel, request, deadline, may_repeat=is_reused and method == "GET")

@@ -1,7 +1,8 @@
 """One HTTP request and its answer over one channel, within a deadline."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -33,7 +34,14 @@ class Answer:
     keeps_alive: bool
 
 
-def request_bytes(method: str, path: str, params: Mapping[str, Any] | None, body: Any | None, version: str) -> bytes:
+def request_bytes(
+    method: str,
+    path: str,
+    params: Mapping[str, Any] | None,
+    body: Any | None,
+    version: str,
+    headers: Mapping[str, str] | None = None,
+) -> bytes:
     """The request as one piece, so that it is one packet.
 
     ``path`` is below ``/v<version>`` (or at the root for an empty version) and percent-encoded where needed; of
@@ -44,11 +52,17 @@ def request_bytes(method: str, path: str, params: Mapping[str, Any] | None, body
     if pairs:
         target += "?" + urlencode(pairs)
     head = f"{method} {target} HTTP/1.1\r\nHost: docker\r\nUser-Agent: ssm\r\n"
+    more = headers or {}
+    for name, value in more.items():
+        if any(mark in name + value for mark in "\r\n\0"):
+            # A value must not become headers of its own.
+            raise ValueError(f"the header {name} holds a line break")
+        head += f"{name}: {value}\r\n"
     content = b""
     if body is not None:
         content = json.dumps(body).encode("utf-8")
         head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
-    elif method == "POST":
+    elif method in ("POST", "PUT") and "Transfer-Encoding" not in more:
         head += "Content-Length: 0\r\n"
     return head.encode("ascii") + b"\r\n" + content
 
@@ -57,6 +71,26 @@ def _parameter(value: Any) -> str:
     if isinstance(value, bool):
         return "1" if value else "0"
     return json.dumps(value) if isinstance(value, Mapping | list | tuple) else str(value)
+
+
+def send_pieces(channel: ByteChannel, pieces: Iterable[bytes], timeout_s: float) -> None:
+    """Send a chunked body (RFC 9112, section 7.1), each piece within ``timeout_s``; TimeoutError.
+
+    An engine that refuses half-way closes its end: the rest is not sent then, as its answer tells why.
+    """
+    for piece in pieces:
+        if not piece:
+            continue
+        channel.settimeout(timeout_s)
+        try:
+            channel.sendall(b"%x\r\n" % len(piece) + piece + b"\r\n")
+        except TimeoutError:
+            raise
+        except (OSError, EOFError):
+            return
+    channel.settimeout(timeout_s)
+    with suppress(OSError, EOFError):
+        channel.sendall(b"0\r\n\r\n")
 
 
 def receive(channel: ByteChannel, deadline: Deadline, nudge: Callable[[], None] | None = None) -> bytes:

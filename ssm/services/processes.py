@@ -13,6 +13,7 @@ from ssm.services.programs import Program
 
 WILDCARD_HOSTS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
 WORKER_THREADS = 32
+TRANSFER_THREADS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +30,22 @@ class WebAddress:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
 
 
-def programs(layout: Layout, web: WebAddress, account: Account | None, threads: int) -> list[Program]:
-    """All processes in the order of their start; `account` is None to stay the user that we are."""
+def programs(
+    layout: Layout, web: WebAddress, account: Account | None, threads: int, transfers: int = TRANSFER_THREADS
+) -> list[Program]:
+    """All processes in the order of their start; `account` is None to stay the user that we are.
+
+    `threads` are those of the worker, `transfers` those of the one that moves images and backups.
+    """
     state = make_private_directory(layout.servers / "beat", account)
     python = sys.executable
     celery = (python, "-m", "celery", "--quiet", "-A", "ssm")
+    # Threads take a tenth of the memory of processes, and the work is waiting for the network.
+    worker = (*celery, "worker", "-P", "threads", "-l", "info", "--without-gossip", "--without-mingle")
     commands = {
         "web": (python, "-m", "daphne", "-v", "0", "-b", web.host, "-p", str(web.port), "ssm.asgi:application"),
-        "worker": (
-            *celery,
-            "worker",
-            # Threads take a tenth of the memory of processes, and the work is waiting for the network.
-            *("-P", "threads", "-c", str(threads), "-l", "info", "--without-gossip", "--without-mingle"),
-        ),
+        "worker": (*worker, "-c", str(threads), "-n", "worker@%h"),
+        "transfers": (*worker, "-c", str(transfers), "-Q", "transfers", "-n", "transfers@%h"),
         "beat": (*celery, "beat", "-l", "warning", "--pidfile=", "-s", str(state / "celerybeat-schedule")),
         "listener": (python, "manage.py", "watch_hosts"),
     }

@@ -25,6 +25,7 @@ from ssm.services.locks import hold_lock
 from ssm.services.output import Output
 from ssm.services.ports import require_free
 from ssm.services.processes import (
+    TRANSFER_THREADS,
     WORKER_THREADS,
     WebAddress,
     application_account,
@@ -51,6 +52,7 @@ class Command(BaseCommand):
         hold_lock(layout)
         web = WebAddress(env_str("SSM_HTTP_HOST", "127.0.0.1"), env_port("SSM_HTTP_PORT", 8000))
         threads = env_int("SSM_WORKER_THREADS", WORKER_THREADS, minimum=1, maximum=500)
+        transfers = env_int("SSM_TRANSFER_THREADS", TRANSFER_THREADS, minimum=1, maximum=100)
         require_free(web.port, web.host, "SSM_HTTP_PORT")
         output = Output(sys.stdout)
         supervisor = Supervisor(output)
@@ -62,7 +64,7 @@ class Command(BaseCommand):
             supervisor.call(lambda: prepare(layout, output))
             if demo:
                 supervisor.call(lambda: start_demo(output))
-            start_processes(layout, supervisor, output, web, threads)
+            start_processes(layout, supervisor, output, web, (threads, transfers))
             announce(supervisor, output, web)
             supervisor.run()
         except StopRequested:
@@ -99,14 +101,18 @@ def start_demo(output: Output) -> None:
     connections.close_all()
 
 
-def start_processes(layout: Layout, supervisor: Supervisor, output: Output, web: WebAddress, threads: int) -> None:
-    """Start all processes of SSM. Raises ServiceFailed when the web process does not answer."""
+def start_processes(
+    layout: Layout, supervisor: Supervisor, output: Output, web: WebAddress, threads: tuple[int, int]
+) -> None:
+    """Start all processes of SSM; ``threads`` are the worker's and those for transfers.
+
+    Raises ServiceFailed when the web process does not answer."""
     account = application_account(layout)
     if layout.account and account:
         output.message(f"running as the user {account.name} instead of root")
     elif layout.account:
         output.message(f"running as root: the user {layout.account.name} cannot read {layout.project}")
-    for program in programs(layout, web, account, threads):
+    for program in programs(layout, web, account, *threads):
         supervisor.start(program)
     if not supervisor.wait_until(lambda: web_answers(web), WEB_START_S):
         if supervisor.is_stopping:
