@@ -7,6 +7,7 @@ No reader shows the value of a secret or of a URL, since both end up in terminal
 import base64
 import os
 from collections.abc import Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -80,6 +81,19 @@ def env_list(name: str, default: Sequence[str] | None = None, *, example: str = 
     """The comma-separated items without blanks and empty items."""
     text = env_str(name, None if default is None else ",".join(default), example=example)
     return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def env_networks(name: str) -> list[str]:
+    """Comma-separated addresses or networks (192.0.2.1, 10.0.0.0/8); else ConfigurationError. Empty without a value."""
+    entries = env_list(name, [])
+    for entry in entries:
+        try:
+            ip_network(entry, strict=False)
+        except ValueError as exc:
+            raise ConfigurationError(
+                name, f"holds {entry[:40]!r}, no address or network", "127.0.0.1,10.0.0.0/8"
+            ) from exc
+    return entries
 
 
 def env_secret(name: str, default: str | None = None, *, example: str = "") -> str:

@@ -90,6 +90,7 @@ def test_ensure_roles_own_additions_survive_and_missing_ones_come_back() -> None
     assert codenames == {
         "view_credential",
         "view_container",
+        "view_logs",
         "view_event",
         "view_operation",
         "view_device",

@@ -1,0 +1,50 @@
+"""The one door to rows: querysets that know which of their rows a user holds a right on."""
+
+from functools import reduce
+from operator import and_, or_
+from typing import Any, Self, TypeVar
+
+from django.db.models import Model, Q, QuerySet
+
+from ssm.lib.roles import Limit, Right, SomeUser, grants_of
+
+Row = TypeVar("Row", bound=Model)
+
+
+class ScopedQuerySet(QuerySet[Row]):
+    """Rows that belong to part of the fleet. Each kind says by ``within`` what a limit leaves of it."""
+
+    def permitted(self, user: SomeUser, right: Right) -> Self:
+        """The rows on which the user holds the right; none for somebody without it."""
+        grants = grants_of(user)
+        if grants.is_unlimited(right):
+            return self.all()
+        scopes = grants.of(right)
+        if not scopes:
+            return self.none()
+        return self.filter(reduce(or_, (reduce(and_, map(self.within, scope)) for scope in scopes)))
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """The rows that the user may see; none for somebody without a role."""
+        return self.permitted(user, Right.SEE)
+
+    def within(self, _limit: Limit) -> Q:
+        """The rows that a limit leaves. Without an answer of the kind's own: none."""
+        return Q(pk__in=())
+
+
+def in_groups(limit: Limit, device: str = "device__") -> Q:
+    """Rows of devices in one of the limit's groups; ``device`` is the way to the device's columns."""
+    return Q(**{f"{device}groups__overlap": list(limit.device_groups)}) if limit.device_groups else Q()
+
+
+def labelled(limit: Limit, column: str = "labels") -> Q:
+    """Rows of which a JSON column of labels has one of the limit's: "name=value", or "name" with any value."""
+    found = Q()
+    for label in limit.labels:
+        name, has_value, value = label.partition("=")
+        condition: dict[str, Any] = (
+            {f"{column}__contains": {name: value}} if has_value else {f"{column}__has_key": name}
+        )
+        found |= Q(**condition)
+    return found
