@@ -55,6 +55,7 @@ _COPIED: Final = [
     "command",
     "labels",
     "ports",
+    "port_claims",
     "mounts",
     "networks",
     "inspect",

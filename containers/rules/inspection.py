@@ -39,6 +39,8 @@ _AGE: Final = re.compile(
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 # Not str.isdigit(), which takes "²" and a thousand digits for a number.
 _PORT: Final = re.compile(r"[0-9]{1,5}")
+_PORT_RANGE: Final = re.compile(r"[0-9]{1,5}-[0-9]{1,5}")
+_NETWORK_ID: Final = re.compile(r"[0-9a-f]{64}|[0-9a-z]{25}")
 _ENGINE_ID: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}")
 # A time beyond it (the year 2262) does not fit into a column of 64 bits.
 _LAST_NS: Final = 2**63 - 1
@@ -53,6 +55,16 @@ class PortBinding(TypedDict):
     host_port: int | None
 
 
+class PortClaim(TypedDict):
+    """A port of the host that the container takes when it runs: one, any of a range ("8000-8010"), or any at all."""
+
+    container_port: int
+    protocol: str
+    host_ip: str
+    host_port: int | None
+    host_range: str
+
+
 class MountPoint(TypedDict):
     """A mount: kind is bind, volume, tmpfs or npipe; source a path or a volume's name."""
 
@@ -63,13 +75,20 @@ class MountPoint(TypedDict):
 
 
 class Attachment(TypedDict):
-    """A network that the container is attached to."""
+    """A network that the container is attached to; addresses are empty while it does not run.
+
+    ``network_id`` is empty where the engine tells a name alone; ``fixed`` and ``fixed6`` are addresses that were asked
+    for, which it gets again with each start.
+    """
 
     name: str
+    network_id: str
     address: str
     address6: str
     mac: str
     aliases: list[str]
+    fixed: str
+    fixed6: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +116,7 @@ class ContainerFacts:
     command: str
     labels: dict[str, str]
     ports: list[PortBinding]
+    port_claims: list[PortClaim]
     mounts: list[MountPoint]
     networks: list[Attachment]
     inspect: dict[str, Any]
@@ -203,6 +223,7 @@ def container_facts(answer: Mapping[str, Any], *, engine_id: str = "") -> Contai
         command=_command(answer, config),
         labels=masked(labels),
         ports=_ports(_dict(answer.get("NetworkSettings")), config),
+        port_claims=_port_claims(host_config),
         mounts=_mounts(answer),
         networks=_networks(_dict(answer.get("NetworkSettings"))),
         inspect=masked(dict(answer)),
@@ -235,7 +256,7 @@ def list_digest(entry: Mapping[str, Any]) -> str:
     kept = {key: entry.get(key) for key in keys}
     kept["Status"] = _AGE.sub("", _text(entry.get("Status")))
     kept["Networks"] = {
-        name: [_dict(network).get(key) for key in ("EndpointID", "IPAddress", "GlobalIPv6Address")]
+        name: [_dict(network).get(key) for key in ("NetworkID", "EndpointID", "IPAddress", "GlobalIPv6Address")]
         for name, network in _dict(_dict(entry.get("NetworkSettings")).get("Networks")).items()
     }
     ports = kept["Ports"]
@@ -275,6 +296,27 @@ def _ports(settings: Mapping[str, Any], config: Mapping[str, Any]) -> list[PortB
     return sorted(found, key=lambda port: (port["host_port"] is None, port["container_port"], port["host_ip"]))[:100]
 
 
+def _port_claims(host_config: Mapping[str, Any]) -> list[PortClaim]:
+    found: list[PortClaim] = []
+    for spec, bindings in _dict(host_config.get("PortBindings")).items():
+        number, _slash, protocol = str(spec).partition("/")
+        if not _PORT.fullmatch(number) or int(number) > 65535:
+            continue
+        for binding in _list(bindings):
+            text = scalar_text(_dict(binding).get("HostPort"))
+            single = _PORT.fullmatch(text) and 0 < int(text) <= 65535
+            found.append(
+                PortClaim(
+                    container_port=int(number),
+                    protocol=_exact(protocol, 10) or "tcp",
+                    host_ip=_exact(_dict(binding).get("HostIp"), 64),
+                    host_port=int(text) if single else None,
+                    host_range=text if _PORT_RANGE.fullmatch(text) else "",
+                )
+            )
+    return sorted(found, key=lambda claim: (claim["host_port"] or 0, claim["container_port"], claim["host_ip"]))[:100]
+
+
 def _mounts(answer: Mapping[str, Any]) -> list[MountPoint]:
     return [
         MountPoint(
@@ -289,13 +331,20 @@ def _mounts(answer: Mapping[str, Any]) -> list[MountPoint]:
 
 
 def _networks(settings: Mapping[str, Any]) -> list[Attachment]:
-    return [
-        Attachment(
-            name=_text(name),
-            address=_exact(_dict(network).get("IPAddress"), 64),
-            address6=_exact(_dict(network).get("GlobalIPv6Address"), 64),
-            mac=_exact(_dict(network).get("MacAddress"), 32),
-            aliases=[_text(alias) for alias in _list(_dict(network).get("Aliases"))][:20],
-        )
-        for name, network in list(_dict(settings.get("Networks")).items())[:100]
-    ]
+    return [_attachment(name, _dict(network)) for name, network in list(_dict(settings.get("Networks")).items())[:100]]
+
+
+def _attachment(name: str, network: Mapping[str, Any]) -> Attachment:
+    # Podman tells the name in place of the id; ids of swarm networks have 25 letters.
+    network_id = _exact(network.get("NetworkID"), 64)
+    asked_for = _dict(network.get("IPAMConfig"))
+    return Attachment(
+        name=_text(name),
+        network_id=network_id if _NETWORK_ID.fullmatch(network_id) else "",
+        address=_exact(network.get("IPAddress"), 64),
+        address6=_exact(network.get("GlobalIPv6Address"), 64),
+        mac=_exact(network.get("MacAddress"), 32),
+        aliases=[_text(alias) for alias in _list(network.get("Aliases"))][:20],
+        fixed=_exact(asked_for.get("IPv4Address"), 64),
+        fixed6=_exact(asked_for.get("IPv6Address"), 64),
+    )
