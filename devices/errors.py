@@ -85,6 +85,45 @@ class KeyUnreadable(DeviceError):
     status = 422
 
 
+class CertificateUnusable(KeyUnreadable):
+    """The stored OpenSSH certificate can't be read or does not belong to the key."""
+
+    code = "certificate_unusable"
+
+
+class AgentMissing(DeviceError):
+    """The credential wants the SSH agent of SSM's own machine, and there is none, or not that key in it."""
+
+    code = "agent_missing"
+    status = 422
+
+
+class NoLogin(DeviceError):
+    """Neither the device nor one of its groups has a credential."""
+
+    code = "no_login"
+    status = 422
+
+
+class JumpHostsLoop(DeviceError):
+    """The jump hosts of devices lead in a circle, or are too many."""
+
+    code = "jump_hosts_loop"
+    status = 422
+
+
+class ProxyRefused(DeviceError):
+    """The proxy did not let us through. details: status (of an HTTP proxy) or reply (of SOCKS)."""
+
+    code = "proxy_refused"
+
+
+class JumpRefused(DeviceError):
+    """A jump host let us in, but gave no way to the next server."""
+
+    code = "jump_refused"
+
+
 class SocketMissing(DeviceError):
     """There is no engine behind the socket path."""
 

@@ -1,53 +1,202 @@
 """What is done with devices: register, trust a host key, note how the connection stands."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
-from devices.errors import DeviceError
-from devices.models import Credential, Device, HostKey, now
+from devices.errors import DeviceError, JumpHostsLoop, NoLogin
+from devices.models import AcceptedKey, Credential, Device, DeviceGroup, HostKey, Jump, now
 from devices.rules.host_keys import PinnedKey
-from devices.rules.targets import Authentication, ConnectionTarget
+from devices.rules.targets import Answer, Authentication, ConnectionTarget, Proxy
 from ssm.lib.roles import SomeUser
 
 # A watcher tells every 20 s that it still hears a device; after this silence nobody may call it online.
 SILENCE = timedelta(seconds=90)
+# Longer chains are a mistake, most likely a circle.
+MOST_HOPS = 8
+DEFAULT_PROXY_PORTS = {"socks5": 1080, "http": 3128}
 
 
 def connection_target(device: Device) -> ConnectionTarget:
-    """All that it takes to reach a device. Reads its credential and host keys (two queries unless prefetched).
+    """All that it takes to reach a device, jump hosts included.
 
-    Raises UndecryptableSecretError when a secret was written with a key that is no longer configured.
+    Reads its credential with answers, its host keys and its jump hosts: one query each unless prefetched, and the same
+    for each jump host that is a device. NoLogin or JumpHostsLoop when the rows lack something or go in circles;
+    UndecryptableSecretError when a secret was written with a key that is no longer configured.
     """
-    credential = device.credential
-    return ConnectionTarget(
+    return _target(device, seen=(device.pk,))
+
+
+def _target(device: Device, *, seen: tuple[object, ...]) -> ConnectionTarget:
+    is_ssh = device.transport == Device.Transport.SSH
+    credential = effective_credential(device) if is_ssh else None
+    if credential is None and is_ssh:
+        raise NoLogin(
+            f"{device.name}: no log-in is chosen, and none of its groups has one.",
+            fix="Choose a log-in under Edit, or give one of its groups a default log-in.",
+        )
+    who = authentication(credential) if credential is not None else Authentication("")
+    target = ConnectionTarget(
         device_id=str(device.pk),
         name=device.name,
         address=device.address,
         port=device.port,
-        authentication=authentication(credential),
-        pinned_keys=tuple(
-            PinnedKey(key_type=key.key_type, key_base64=key.key_base64) for key in device.host_keys.all()
-        ),
+        authentication=who,
+        pinned_keys=pinned_keys(device.host_keys.all()),
         socket_path=device.docker_socket,
         connect_timeout_s=device.connect_timeout_s,
         request_timeout_s=device.request_timeout_s,
         channel_kind=device.channel_kind,
+        transport=device.transport,
+        **way_of(device),
+    )
+    if not is_ssh:
+        return target
+    return replace(target, hops=_hops(target, device.jumps.select_related("via", "credential"), seen))
+
+
+def way_of(device: Device) -> dict[str, Any]:
+    """Fields of a target that tell how to get there, jump hosts left out. Reads the proxy's and Docker's credential."""
+    docker = device.docker_credential
+    return {
+        "address_family": device.address_family,
+        "proxy": proxy_of(device),
+        "keepalive_s": float(device.keepalive_s),
+        "legacy_algorithms": device.legacy_algorithms,
+        "compression": device.compression,
+        "become": device.become,
+        "become_user": device.become_user,
+        "become_password": (docker.password or None) if docker is not None else None,
+        "forced_channel_kind": device.forced_channel_kind,
+    }
+
+
+def proxy_of(device: Device) -> Proxy | None:
+    """The proxy of a device, if it has one."""
+    if device.proxy_kind == Device.ProxyKind.NONE:
+        return None
+    who = device.proxy_credential
+    return Proxy(
+        kind=device.proxy_kind,
+        address=device.proxy_address,
+        port=device.proxy_port or DEFAULT_PROXY_PORTS[device.proxy_kind],
+        username=who.username if who is not None else "",
+        password=(who.password or None) if who is not None else None,
     )
 
 
+def hops_of(target: ConnectionTarget, jumps: Iterable[Jump], device: Device | None) -> tuple[ConnectionTarget, ...]:
+    """The jump hosts of ``jumps`` in order, for a target that need not be saved. JumpHostsLoop, NoLogin."""
+    return _hops(target, jumps, (device.pk,) if device is not None else ())
+
+
+def _hops(target: ConnectionTarget, jumps: Iterable[Jump], seen: tuple[object, ...]) -> tuple[ConnectionTarget, ...]:
+    hops: list[ConnectionTarget] = []
+    for jump in jumps:
+        if jump.via is not None:
+            if jump.via.pk in seen or jump.via.transport != Device.Transport.SSH:
+                raise JumpHostsLoop(
+                    f"{target.label}: {jump.via.name} cannot be a jump host here: the way to it leads through "
+                    f"{target.label} itself, or it is not reached by SSH.",
+                    fix="Correct the jump hosts of both devices.",
+                )
+            seen = (*seen, jump.via.pk)
+            hop = _target(jump.via, seen=seen)
+            hops += [*hop.hops, replace(hop, hops=())]
+        else:
+            hops.append(_jump_target(target, jump))
+        if len(hops) > MOST_HOPS:
+            raise JumpHostsLoop(
+                f"{target.label}: the way leads through more than {MOST_HOPS} jump hosts.",
+                fix="Correct the jump hosts of this device and of the devices that it is reached through.",
+            )
+    return tuple(hops)
+
+
+def _jump_target(target: ConnectionTarget, jump: Jump) -> ConnectionTarget:
+    keys = jump.host_keys.all() if not jump._state.adding else ()
+    return ConnectionTarget(
+        device_id="",
+        name=f"jump host {jump.address}",
+        address=jump.address,
+        port=jump.port,
+        authentication=authentication(jump.credential) if jump.credential is not None else target.authentication,
+        pinned_keys=pinned_keys(keys),
+        connect_timeout_s=target.connect_timeout_s,
+        address_family=target.address_family,
+        keepalive_s=target.keepalive_s,
+        legacy_algorithms=target.legacy_algorithms,
+    )
+
+
+def pinned_keys(keys: Iterable[AcceptedKey]) -> tuple[PinnedKey, ...]:
+    """Rows of accepted keys as the connection wants them."""
+    return tuple(PinnedKey(key_type=key.key_type, key_base64=key.key_base64) for key in keys)
+
+
+def effective_credential(device: Device) -> Credential | None:
+    """The device's own credential, else the one of the first of its groups that has one. At most one query."""
+    if device.credential_id is not None:
+        return device.credential
+    return default_credential(device.groups)
+
+
+def default_credential(groups: Sequence[str]) -> Credential | None:
+    """The credential of the first of these groups that has one. One query, none without groups."""
+    if not groups:
+        return None
+    found = DeviceGroup.objects.filter(name__in=groups, credential__isnull=False).select_related("credential")
+    by_name = {group.name: group.credential for group in found}
+    return next((by_name[name] for name in groups if name in by_name), None)
+
+
 def authentication(credential: Credential) -> Authentication:
-    """The log-in that a credential stands for, decrypted."""
+    """The log-in that a credential stands for, decrypted. One query for its answers unless prefetched."""
     return Authentication(
         username=credential.username,
         password=credential.password or None,
         private_key=credential.private_key or None,
         passphrase=credential.passphrase or None,
         sudo=credential.use_sudo,
+        certificate=credential.certificate,
+        answers=tuple(Answer(answer.prompt, answer.answer) for answer in credential.answers.all()),
+        agent=credential.use_agent,
+        agent_key=credential.agent_key,
     )
+
+
+def devices_using(credential: Credential) -> QuerySet[Device]:
+    """Devices that this credential opens, in whatever way: their own, their group's, a jump host's, a proxy's."""
+    groups = list(credential.device_groups.values_list("name", flat=True))
+    direct = (
+        Q(credential=credential)
+        | Q(docker_credential=credential)
+        | Q(proxy_credential=credential)
+        | Q(jumps__credential=credential)
+    )
+    inherited = Q(credential=None, groups__overlap=groups) if groups else Q(pk__in=[])
+    return Device.objects.filter(Q(pk__in=Device.objects.filter(direct).values("pk")) | inherited)
+
+
+def note_configured(devices: QuerySet[Device]) -> None:
+    """Record that the way to these devices changed, and to those that are reached through them: watchers connect anew.
+
+    An unreachable one is tried at once.
+    """
+    ids = set(devices.values_list("pk", flat=True))
+    new = ids
+    for _ in range(MOST_HOPS):
+        new = set(Jump.objects.filter(via__in=new).values_list("device_id", flat=True)) - ids
+        ids |= new
+        if not new:
+            break
+    changed = Device.objects.filter(pk__in=ids)
+    changed.update(configured_at=now())
+    changed.filter(state=Device.State.UNREACHABLE).update(next_attempt_at=now())
 
 
 def trust_host_key(device: Device, key: PinnedKey, user: SomeUser | None) -> HostKey:
