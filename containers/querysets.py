@@ -1,15 +1,32 @@
 """Doors to inventory and activity rows: what a user may see, and the sets that pages and tasks ask for."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from django.db.models import Count, Exists, Func, JSONField, OuterRef, Prefetch, Q, QuerySet, Subquery, TextField, Value
+from django.db.models import (
+    BooleanField,
+    Count,
+    Exists,
+    Func,
+    JSONField,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    TextField,
+    Value,
+)
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, Coalesce, Concat
 
-from ssm.lib.roles import SomeUser, can_view
+from ssm.lib.roles import Limit
+from ssm.lib.scopes import NO_ROWS, ScopedQuerySet, in_groups, labelled
 
 if TYPE_CHECKING:
     from containers.models import (  # noqa: F401 - in the quoted bases below
+        Backup,
+        BackupPlan,
         Batch,
         Container,
         Event,
@@ -19,6 +36,7 @@ if TYPE_CHECKING:
         UpdateCheck,
         UpdatePolicy,
         UpdateStatus,
+        Volume,
     )
 
 
@@ -32,12 +50,12 @@ UNHEALTHY = Q(state="running", health="unhealthy")
 NEEDING_ACTION = UNHEALTHY | FAILED | LOOPING | Q(state__in=["restarting", "dead"])
 
 
-class ContainerQuerySet(QuerySet["Container"]):
+class ContainerQuerySet(ScopedQuerySet["Container"]):
     """Containers."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """The containers that the user may see, those that are gone from their host included."""
-        return self.all() if can_view(user) else self.none()
+    def within(self, limit: Limit) -> Q:
+        """On devices of the groups, with one of the labels."""
+        return in_groups(limit) & labelled(limit)
 
     def present(self) -> Self:
         """Containers that exist on their host, as far as we know."""
@@ -74,12 +92,12 @@ class ContainerQuerySet(QuerySet["Container"]):
         return self.present().filter(NEEDING_ACTION)
 
 
-class OperationQuerySet(QuerySet["Operation"]):
+class OperationQuerySet(ScopedQuerySet["Operation"]):
     """Operations."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """The operations that the user may see."""
-        return self.all() if can_view(user) else self.none()
+    def within(self, limit: Limit) -> Q:
+        """On devices of the groups; where labels limit, on a container that has one."""
+        return in_groups(limit) & labelled(limit, "container__labels")
 
     def active(self) -> Self:
         """Queued or running."""
@@ -97,28 +115,39 @@ class OperationQuerySet(QuerySet["Operation"]):
         return self.filter(state="running", heartbeat_at__lt=before)
 
 
-class BatchQuerySet(QuerySet["Batch"]):
+class BatchQuerySet(ScopedQuerySet["Batch"]):
     """Batches of operations."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """The batches that the user may see."""
-        return self.all() if can_view(user) else self.none()
+    def within(self, limit: Limit) -> Q:
+        """With an operation within the limit."""
+        operations = self.model._meta.get_field("operations").related_model._default_manager
+        inside = in_groups(limit) & labelled(limit, "container__labels")
+        return Q(Exists(operations.filter(inside, batch=OuterRef("pk"))))
 
 
-class EventQuerySet(QuerySet["Event"]):
+class EventQuerySet(ScopedQuerySet["Event"]):
     """Events."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """The events that the user may see."""
-        return self.all() if can_view(user) else self.none()
+    def within(self, limit: Limit) -> Q:
+        """On devices of the groups; where labels limit, of a container that has one."""
+        return in_groups(limit) & labelled(limit, "container__labels")
 
 
-class ImageQuerySet(QuerySet["Image"]):
+class ImageQuerySet(ScopedQuerySet["Image"]):
     """Images on hosts."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """The images that the user may see."""
-        return self.all() if can_view(user) else self.none()
+    labels_only_show = True
+
+    def within(self, limit: Limit) -> Q:
+        """On devices of the groups; where labels limit, used by a container that has one."""
+        if not limit.labels:
+            return in_groups(limit)
+        device: Any = self.model._meta.get_field("device").related_model
+        containers: Any = device._meta.get_field("containers").related_model
+        users = containers._default_manager.filter(
+            labelled(limit), device=OuterRef("device"), image_id=OuterRef("engine_id"), removed_at=None
+        )
+        return in_groups(limit) & Q(Exists(users))
 
 
 def _json_list(**members: Any) -> Func:
@@ -140,12 +169,12 @@ def _attached(containers: Any) -> Any:
     )
 
 
-class NetworkQuerySet(QuerySet["Network"]):
+class NetworkQuerySet(ScopedQuerySet["Network"]):
     """Networks on hosts."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """The networks that the user may see."""
-        return self.all() if can_view(user) else self.none()
+    def within(self, limit: Limit) -> Q:
+        """On devices of the groups, with one of the labels."""
+        return in_groups(limit) & labelled(limit)
 
     def for_page(self) -> Self:
         """With all that the partials show, in one query: the device, how many containers, the operation under way.
@@ -178,12 +207,12 @@ def _count(rows: Any) -> Any:
     return Coalesce(Subquery(counted), Value(0))
 
 
-class UpdateStatusQuerySet(QuerySet["UpdateStatus"]):
+class UpdateStatusQuerySet(ScopedQuerySet["UpdateStatus"]):
     """Answers about updates."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """The answers that the user may see."""
-        return self.all() if can_view(user) else self.none()
+    def within(self, limit: Limit) -> Q:
+        """About containers within the limit."""
+        return in_groups(limit, "container__device__") & labelled(limit, "container__labels")
 
     def present(self) -> Self:
         """Of containers that exist on their host."""
@@ -195,12 +224,12 @@ class UpdateStatusQuerySet(QuerySet["UpdateStatus"]):
         return self.present().filter(awake, state="update_available")
 
 
-class UpdatePolicyQuerySet(QuerySet["UpdatePolicy"]):
+class UpdatePolicyQuerySet(ScopedQuerySet["UpdatePolicy"]):
     """What users decided about updates."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """The decisions that the user may see."""
-        return self.all() if can_view(user) else self.none()
+    def within(self, limit: Limit) -> Q:
+        """About containers within the limit; what is about an image counts everywhere, and is for nobody limited."""
+        return in_groups(limit, "container__device__") & labelled(limit, "container__labels")
 
     def in_force(self, moment: datetime) -> Self:
         """Neither undone nor over."""
@@ -213,3 +242,74 @@ class UpdateCheckQuerySet(QuerySet["UpdateCheck"]):
     def under_way(self) -> Self:
         """Not finished."""
         return self.filter(finished_at=None)
+
+
+# One pass over the mounts of all present containers, however many volumes there are: each of 5,000 volumes looking for
+# its own containers would cost seconds.
+_USED_VOLUMES: Final = """(containers_volume.device_id, containers_volume.name) IN (
+    SELECT used.device_id, mount ->> 'source' FROM containers_container used
+    CROSS JOIN LATERAL jsonb_array_elements(used.mounts) mount
+    WHERE used.removed_at IS NULL AND mount ->> 'kind' = 'volume')"""
+
+
+class VolumeQuerySet(ScopedQuerySet["Volume"]):
+    """Volumes on hosts."""
+
+    def within(self, limit: Limit) -> Q:
+        """On devices of the groups, with one of the labels."""
+        return in_groups(limit) & labelled(limit)
+
+    def with_use(self) -> Self:
+        """With ``is_used``: whether any container mounts it."""
+        return self.annotate(is_used=RawSQL(_USED_VOLUMES, [], output_field=BooleanField()))  # noqa: S611 - a constant
+
+    def for_page(self) -> Self:
+        """With all that the partials show but their containers, in one query.
+
+        ``is_used``, ``backed_up_at`` (of the last good backup), ``has_plan``, ``active_kind`` of its operation.
+        """
+        device: Any = self.model._meta.get_field("device").related_model
+        operations: Any = device._meta.get_field("operations").related_model
+        backups: Any = device._meta.get_field("backups").related_model
+        plans: Any = device._meta.get_field("backup_plans").related_model
+        same = {"device": OuterRef("device"), "volume_name": OuterRef("name")}
+        good = backups.objects.filter(**same, state="good").order_by("-created_at").values("created_at")[:1]
+        lock = Concat(Value("volume:"), Cast(OuterRef("device"), TextField()), Value(":"), OuterRef("name"))
+        active = operations.objects.active().filter(lock=lock).order_by().values("kind")[:1]
+        return (
+            self.with_use()
+            .select_related("device")
+            .annotate(
+                backed_up_at=Subquery(good),
+                has_plan=Exists(plans.objects.filter(**same, is_enabled=True)),
+                active_kind=Subquery(active),
+            )
+        )
+
+
+class BackupQuerySet(ScopedQuerySet["Backup"]):
+    """Backups of volumes."""
+
+    def within(self, limit: Limit) -> Q:
+        """Of devices of the groups, of a volume with one of the labels."""
+        return in_groups(limit) & labelled(limit)
+
+    def good(self) -> Self:
+        """Those that can be restored."""
+        return self.filter(state="good")
+
+    def of(self, volume: "Volume") -> Self:
+        """Those of one volume, by its device and name."""
+        return self.filter(device=volume.device_id, volume_name=volume.name)
+
+
+class BackupPlanQuerySet(ScopedQuerySet["BackupPlan"]):
+    """Plans of backups."""
+
+    def within(self, limit: Limit) -> Q:
+        """Of devices of the groups; labels are those of the volume, which need not exist: none then."""
+        return NO_ROWS if limit.labels else in_groups(limit)
+
+    def of(self, volume: "Volume") -> Self:
+        """The plan of one volume, by its device and name."""
+        return self.filter(device=volume.device_id, volume_name=volume.name)

@@ -1,13 +1,14 @@
 """Doors to device rows: what a user may see, and what is due."""
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.contrib.postgres.aggregates import StringAgg
-from django.db.models import Count, F, FloatField, Func, Q, QuerySet, TextField, Value
+from django.db.models import Count, Exists, F, FloatField, Func, Model, OuterRef, Q, TextField, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import MD5, Cast, NullIf
 
-from ssm.lib.roles import SomeUser, can_administer, can_view
+from ssm.lib.roles import Limit, Right
+from ssm.lib.scopes import NO_ROWS, ScopedQuerySet, in_groups, labelled
 
 if TYPE_CHECKING:
     from devices.models import (  # noqa: F401 - in the quoted bases below
@@ -25,12 +26,53 @@ def _share(part: str, whole: str) -> Combinable:
     return Cast(F(part), FloatField()) / NullIf(Cast(F(whole), FloatField()), 0.0)
 
 
-class DeviceQuerySet(QuerySet["Device"]):
+def _holding(model: type[Model], limit: Limit) -> Q:
+    """Devices with a container that has one of the labels; the container's class by way of the relation."""
+    if not limit.labels:
+        return Q()
+    containers: Any = model._meta.get_field("containers").related_model
+    return Q(Exists(containers.objects.filter(labelled(limit), device=OuterRef("pk"), removed_at=None)))
+
+
+def _of_devices(model: type[Model], limit: Limit) -> Q:
+    """Rows of devices within the limit."""
+    devices: Any = model._meta.get_field("device").related_model
+    return Q(device__in=devices.objects.filter(devices.objects.all().within(limit)))
+
+
+def _used_within(model: type[Model], limit: Limit) -> Q:
+    """Rows that devices within the limit use, and nothing else does.
+
+    Who manages some devices could otherwise send the secrets of others to a server of their choice.
+    """
+    if limit.labels:
+        return NO_ROWS
+    used, elsewhere = NO_ROWS, NO_ROWS
+    for relation in model._meta.related_objects:
+        users: Any = relation.related_model
+        names = {field.name for field in users._meta.get_fields()}
+        if "groups" in names:
+            inside = in_groups(limit, "")
+        elif "device" in names:
+            inside = in_groups(limit)
+        elif users._meta.model_name == "devicegroup":
+            inside = Q(name__in=limit.device_groups)
+        else:
+            continue
+        of_row = users._default_manager.filter(**{relation.field.name: OuterRef("pk")})
+        used |= Q(Exists(of_row.filter(inside)))
+        elsewhere |= Q(Exists(of_row.exclude(inside)))
+    return used & ~elsewhere
+
+
+class DeviceQuerySet(ScopedQuerySet["Device"]):
     """Devices."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """The devices that the user may see; none for somebody without a role."""
-        return self.all() if can_view(user) else self.none()
+    labels_only_show = True
+
+    def within(self, limit: Limit) -> Q:
+        """In one of the groups; where labels limit, with a container that has one."""
+        return in_groups(limit, "") & _holding(self.model, limit)
 
     def watched(self) -> Self:
         """Devices that are to be connected to and followed."""
@@ -58,49 +100,58 @@ class DeviceQuerySet(QuerySet["Device"]):
         )
 
 
-class CredentialQuerySet(QuerySet["Credential"]):
+class CredentialQuerySet(ScopedQuerySet["Credential"]):
     """Credentials."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """Names and fingerprints, for administrators alone."""
-        return self.all() if can_administer(user) else self.none()
+    seen_by = Right.MANAGE_DEVICES
+
+    def within(self, limit: Limit) -> Q:
+        """Used by devices within the limit and by no other."""
+        return _used_within(self.model, limit)
 
 
-class DeviceGroupQuerySet(QuerySet["DeviceGroup"]):
+class DeviceGroupQuerySet(ScopedQuerySet["DeviceGroup"]):
     """Defaults of groups of devices."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """For administrators alone, as credentials."""
-        return self.all() if can_administer(user) else self.none()
+    seen_by = Right.MANAGE_DEVICES
+
+    def within(self, limit: Limit) -> Q:
+        """The groups that the limit names."""
+        return NO_ROWS if limit.labels else Q(name__in=limit.device_groups)
 
 
-class TlsIdentityQuerySet(QuerySet["TlsIdentity"]):
+class TlsIdentityQuerySet(ScopedQuerySet["TlsIdentity"]):
     """Certificates and authorities for engines behind TLS."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """For administrators alone, as credentials."""
-        return self.all() if can_administer(user) else self.none()
+    seen_by = Right.MANAGE_DEVICES
+
+    def within(self, limit: Limit) -> Q:
+        """Used by devices within the limit and by no other."""
+        return _used_within(self.model, limit)
 
 
-class HostKeyQuerySet(QuerySet["HostKey"]):
+class HostKeyQuerySet(ScopedQuerySet["HostKey"]):
     """Accepted keys of devices."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """Public keys: for whoever sees the device."""
-        return self.all() if can_view(user) else self.none()
+    labels_only_show = True
+
+    def within(self, limit: Limit) -> Q:
+        """Of devices within the limit."""
+        return _of_devices(self.model, limit)
 
 
-class ShownKeyQuerySet(QuerySet["ShownKey"]):
+class ShownKeyQuerySet(ScopedQuerySet["ShownKey"]):
     """Keys that were refused and wait for a decision."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """For whoever sees the device."""
-        return self.all() if can_view(user) else self.none()
+    labels_only_show = True
+
+    def within(self, limit: Limit) -> Q:
+        """Of devices within the limit."""
+        return _of_devices(self.model, limit)
 
 
-class HostKeyRuleQuerySet(QuerySet["HostKeyRule"]):
+class HostKeyRuleQuerySet(ScopedQuerySet["HostKeyRule"]):
     """Authorities of host keys, and keys that are never trusted."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """For administrators alone: they say whom SSM trusts."""
-        return self.all() if can_administer(user) else self.none()
+    # They say whom SSM trusts, for all devices: a limited role does not reach them.
+    seen_by = Right.MANAGE_DEVICES

@@ -3,32 +3,28 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q
 
-from ssm.lib.roles import SomeUser, can_view
+from ssm.lib.scopes import ScopedQuerySet
 
 if TYPE_CHECKING:
     from registries.models import Origin, Registry, RepositoryKnowledge  # noqa: F401 - in the quoted bases below
 
 
-class RegistryQuerySet(QuerySet["Registry"]):
+class RegistryQuerySet(ScopedQuerySet["Registry"]):
     """Accounts."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """The accounts, for everybody with a role: what they hold of secrets is never shown to anybody."""
-        return self.all() if can_view(user) else self.none()
+    # Accounts belong to no device: a limited role does not reach them.
 
     def enabled(self) -> Self:
         """Accounts that are used."""
         return self.filter(is_enabled=True)
 
 
-class OriginQuerySet(QuerySet["Origin"]):
+class OriginQuerySet(ScopedQuerySet["Origin"]):
     """How registries stand to accounts."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """All, for everybody with a role."""
-        return self.all() if can_view(user) else self.none()
+    # As accounts.
 
     def failing(self) -> Self:
         """Those in use that answer nothing. One that sleeps is no failure: it answers again by itself."""
@@ -36,12 +32,10 @@ class OriginQuerySet(QuerySet["Origin"]):
         return self.filter(in_use).exclude(last_error_code__in=["", "rate_limited"]).order_by("-failing_since", "pk")
 
 
-class RepositoryQuerySet(QuerySet["RepositoryKnowledge"]):
+class RepositoryQuerySet(ScopedQuerySet["RepositoryKnowledge"]):
     """What is known of repositories."""
 
-    def visible_to(self, user: SomeUser) -> Self:
-        """The repositories that the user may see; none for somebody without a role."""
-        return self.all() if can_view(user) else self.none()
+    # As accounts: what is asked for tells what others run.
 
     def due(self, moment: datetime) -> Self:
         """To be looked up now: due, and not claimed by a run that still has time left."""

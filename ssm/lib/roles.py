@@ -43,7 +43,7 @@ PERMISSIONS: Final[Mapping[Right, tuple[str, str]]] = {
     Right.MANAGE_USERS: ("auth", "change_user"),
 }
 _RIGHT_OF: Final = {permission: right for right, permission in PERMISSIONS.items()}
-# About what belongs to no device: a role that is limited cannot give them.
+# About what belongs to no device: a role that is limited does not give them.
 WITHOUT_LIMIT: Final = frozenset({Right.MANAGE_REGISTRIES, Right.MANAGE_USERS})
 
 VIEWER_RIGHTS: Final = frozenset({Right.SEE, Right.LOGS})
@@ -101,9 +101,16 @@ class Grants:
         scopes = {
             right: frozenset((*scope, *further) for scope in held)
             for right, held in self.scopes.items()
-            if right in kept and not (further and right in WITHOUT_LIMIT)
+            if right in kept and is_limitable(right, limit)
         }
         return replace(self, scopes=scopes)
+
+
+def is_limitable(right: Right, limit: Limit) -> bool:
+    """Whether the right means something within the limit: a device has no labels, a registry belongs to none."""
+    if right in WITHOUT_LIMIT:
+        return limit.is_everything
+    return right is not Right.MANAGE_DEVICES or not limit.labels
 
 
 NOTHING: Final = Grants({})
@@ -137,16 +144,12 @@ def _read(user: User) -> Grants:
     for app, codename, device_groups, labels, _demands in rows:
         if right := _RIGHT_OF.get((app, codename)):
             limit = Limit(tuple(sorted(device_groups or ())), tuple(sorted(labels or ())))
-            found.setdefault(right, set()).add(EVERYTHING if limit.is_everything else (limit,))
+            if is_limitable(right, limit):
+                found.setdefault(right, set()).add(EVERYTHING if limit.is_everything else (limit,))
     for app, codename in () if user.is_superuser else deciding.filter(user=user).values_list(*names):
         if right := _RIGHT_OF.get((app, codename)):
             found.setdefault(right, set()).add(EVERYTHING)
-    scopes = {}
-    for right, held in found.items():
-        if right in WITHOUT_LIMIT:
-            held &= {EVERYTHING}
-        if held:
-            scopes[right] = frozenset({EVERYTHING} if EVERYTHING in held else held)
+    scopes = {right: frozenset({EVERYTHING} if EVERYTHING in held else held) for right, held in found.items()}
     return Grants(scopes, demands_second_factor=any(row[4] for row in rows))
 
 

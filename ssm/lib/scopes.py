@@ -14,12 +14,20 @@ Row = TypeVar("Row", bound=Model)
 class ScopedQuerySet(QuerySet[Row]):
     """Rows that belong to part of the fleet. Each kind says by ``within`` what a limit leaves of it."""
 
+    # The right that lets rows be seen; what only administrators may see has another.
+    seen_by: Right = Right.SEE
+    # Rows that a limit by labels lets be seen, as something labelled is on them, and never be acted on.
+    labels_only_show: bool = False
+
     def permitted(self, user: SomeUser, right: Right) -> Self:
         """The rows on which the user holds the right; none for somebody without it."""
+        right = self.seen_by if right is Right.SEE else right
         grants = grants_of(user)
         if grants.is_unlimited(right):
             return self.all()
-        scopes = grants.of(right)
+        scopes = list(grants.of(right))
+        if self.labels_only_show and right is not self.seen_by:
+            scopes = [scope for scope in scopes if not any(limit.labels for limit in scope)]
         if not scopes:
             return self.none()
         return self.filter(reduce(or_, (reduce(and_, map(self.within, scope)) for scope in scopes)))
@@ -30,7 +38,10 @@ class ScopedQuerySet(QuerySet[Row]):
 
     def within(self, _limit: Limit) -> Q:
         """The rows that a limit leaves. Without an answer of the kind's own: none."""
-        return Q(pk__in=())
+        return NO_ROWS
+
+
+NO_ROWS = Q(pk__in=())
 
 
 def in_groups(limit: Limit, device: str = "device__") -> Q:
