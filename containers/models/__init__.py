@@ -6,9 +6,12 @@ from containers.models.inventory import Container
 from containers.models.networks import Network
 from containers.models.statistics import ContainerUsage, HostUsage
 from containers.models.updates import UpdateCheck, UpdatePolicy, UpdateStatus
+from containers.models.volumes import Backup, BackupPlan, Volume
 
 __all__ = [
     "LONG_KINDS",
+    "Backup",
+    "BackupPlan",
     "Batch",
     "BatchStanding",
     "Container",
@@ -21,4 +24,5 @@ __all__ = [
     "UpdateCheck",
     "UpdatePolicy",
     "UpdateStatus",
+    "Volume",
 ]
