@@ -131,21 +131,7 @@ def _request_all(user: SomeUser, items: Sequence[Item], title: str, *, stops_on_
 def _request(user: SomeUser, item: Item, batch: Batch) -> None:
     place: dict[str, Any] = {"batch": batch, "wave": item.wave, "lane": item.lane}
     try:
-        if item.container is not None:
-            operations.request_operation(user, item.container, item.kind, item.parameters, sealed=item.sealed, **place)
-        else:
-            operations.request_device_operation(
-                user,
-                item.device,
-                item.kind,
-                object_kind=item.object_kind,
-                target_name=item.target_name,
-                engine_id=item.engine_id,
-                lock=item.lock,
-                parameters=item.parameters,
-                sealed=item.sealed,
-                **place,
-            )
+        _ask(user, item, **place)
     except OperationRefused as refused:
         columns: dict[str, Any] = {**place, "kind": item.kind, "parameters": item.parameters or {}}
         if item.container is not None:
@@ -160,6 +146,26 @@ def _request(user: SomeUser, item: Item, batch: Batch) -> None:
                 "lock": item.lock[:800],
             }
         operations.record_refusal(user, refused, **columns)
+
+
+def _ask(user: SomeUser, item: Item, **place: Any) -> Operation:
+    """Ask for one act; ``place`` is where it stands in a batch. Raises OperationRefused."""
+    if item.container is not None:
+        return operations.request_operation(
+            user, item.container, item.kind, item.parameters, sealed=item.sealed, **place
+        )
+    return operations.request_device_operation(
+        user,
+        item.device,
+        item.kind,
+        object_kind=item.object_kind,
+        target_name=item.target_name,
+        engine_id=item.engine_id,
+        lock=item.lock,
+        parameters=item.parameters,
+        sealed=item.sealed,
+        **place,
+    )
 
 
 def standing_of(batch: Batch) -> BatchStanding:
@@ -194,6 +200,15 @@ def retry_failed(user: SomeUser, batch: Batch) -> Batch:
     if not items:
         raise OperationRefused("Nothing of it has failed.", fix="Look at the list below.")
     return _request_all(user, _close_ranks(items), f"Again: {batch.title}", stops_on_failure=batch.stops_on_failure)
+
+
+def ask_again(user: SomeUser, operation: Operation) -> Operation:
+    """Ask for the same act once more, by itself. Raises OperationRefused when it cannot be."""
+    item = _again(operation)
+    if item is None:
+        raise OperationRefused(f"{operation.target_name} is gone from SSM, so that it cannot be acted on.")
+    with transaction.atomic():
+        return _ask(user, item)
 
 
 def _again(operation: Operation) -> Item | None:

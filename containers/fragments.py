@@ -36,6 +36,7 @@ _TEMPLATES: Final = {
     ("device", "header"): "devices/partials/header.html",
     ("device", "schedules"): "devices/partials/schedules.html",
     ("operation", "row"): "activity/partials/row.html",
+    ("operation", "detail"): "activity/partials/detail.html",
     ("batch", "summary"): "activity/partials/batch.html",
     ("check", "line"): "updates/partials/check.html",
 }

@@ -10,6 +10,7 @@ from containers.views import (
     log_data,
     logpages,
     logs,
+    operation,
     operations,
     pages,
     settings,
@@ -61,5 +62,6 @@ urlpatterns = [
     path("events/new/", events.new_events, name="events-new"),
     path("events/export/", events.export, name="events-export"),
     path("activity/", operations.activity, name="activity"),
+    path("activity/<uuid:pk>/", operation.operation, name="operation"),
     path("activity/batches/<uuid:pk>/", bulk.batch, name="batch"),
 ]

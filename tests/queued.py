@@ -9,7 +9,7 @@ import redis
 from celery import current_app
 from django.conf import settings
 
-_KEY = f"{settings.CELERY_BROKER_TRANSPORT_OPTIONS['global_keyprefix']}celery"
+_KEYS = [f"{settings.CELERY_BROKER_TRANSPORT_OPTIONS['global_keyprefix']}{queue}" for queue in ("celery", "transfers")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,14 @@ class Queued:
 
 
 def take_queued() -> list[Queued]:
-    """Take all messages out of the queue, the first one sent first."""
+    """Take all messages out of the queues, the first one sent to each first."""
     taken = []
     with redis.Redis.from_url(settings.REDIS_URL) as client:
-        while (raw := client.rpop(_KEY)) is not None:
-            message: dict[str, Any] = json.loads(raw)
-            arguments = json.loads(base64.b64decode(message["body"]))[0]
-            taken.append(Queued(message["headers"]["task"], tuple(arguments)))
+        for key in _KEYS:
+            while (raw := client.rpop(key)) is not None:
+                message: dict[str, Any] = json.loads(raw)
+                arguments = json.loads(base64.b64decode(message["body"]))[0]
+                taken.append(Queued(message["headers"]["task"], tuple(arguments)))
     return taken
 
 

@@ -44,6 +44,8 @@ ROUTES = (
     Route("GET", "healthz", EVERYBODY),
     Route("GET", "readyz", EVERYBODY),
     Route("GET", "activity", VIEWERS),
+    Route("GET", "operation", VIEWERS, takes="operation"),
+    Route("POST", "operation", OPERATORS, good=302, takes="operation", data={"act": "cancel"}),
     Route("GET", "events", VIEWERS),
     Route("GET", "events-new", VIEWERS),
     Route("GET", "events-export", VIEWERS),
@@ -136,12 +138,15 @@ def ids() -> dict[str, uuid.UUID]:
     """A device and a container of it, with something to show."""
     container = ContainerFactory()
     EventFactory(container=container)
-    OperationFactory(container=container, state="failed", finished_at=container.started_at, error_message="no")
+    operation = OperationFactory(
+        container=container, state="failed", finished_at=container.started_at, error_message="no"
+    )
     batch = Batch.objects.create(title="Stop 2 containers")
     return {
         "container": container.pk,
         "device": container.device_id,
         "batch": batch.pk,
+        "operation": operation.pk,
         "registry": RegistryFactory(with_login=True).pk,
         "repository": TagFactory().repository_id,
     }
