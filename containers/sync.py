@@ -20,6 +20,7 @@ from django.db.models.functions import Concat, Greatest
 
 from containers.image_sync import sweep_images
 from containers.models import Container, Event, Operation
+from containers.network_sync import sweep_networks
 from containers.push import publish
 from containers.rules.inspection import ContainerFacts, container_facts, is_engine_id, list_digest, time_ns
 from devices.connections import Engine
@@ -65,6 +66,11 @@ _COPIED: Final = [
     "compose_service",
     "label_warnings",
 ]
+# What else a host holds, read after its containers; an engine that refuses one of them is asked for the rest.
+_OTHERS: Final[dict[str, Callable[[Device, Engine], int]]] = {
+    "images": sweep_images,
+    "networks": sweep_networks,
+}
 # Begins a name that no engine gives, for a container whose new name is not known yet.
 _PASSING: Final = "renamed: "
 _MARKS: Final = ("engine_id", "pk", "removed_at")
@@ -172,12 +178,13 @@ def sweep(device: Device, engine: Engine) -> Changes:
             inventory.place(facts, snapshot.clock_ns, digest=digests[facts.engine_id])
         inventory.save()
         changes.publish(device)
-    try:
-        sweep_images(device, engine)
-    except DeviceError as exc:
-        if not exc.is_answer:
-            raise
-        changes.unread.append(f"images: {exc.message}")
+    for what, sweep_others in _OTHERS.items():
+        try:
+            sweep_others(device, engine)
+        except DeviceError as exc:
+            if not exc.is_answer:
+                raise
+            changes.unread.append(f"{what}: {exc.message}")
     return changes
 
 

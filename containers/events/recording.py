@@ -8,6 +8,7 @@ from containers import sync
 from containers.events.loops import ENDING, note_loop
 from containers.image_sync import apply_image_event
 from containers.models import Container, Event
+from containers.network_sync import announce_of, apply_network_event
 from containers.push import publish
 from containers.rules.events import EngineEvent, describe
 from containers.rules.inspection import time_from_ns
@@ -28,6 +29,8 @@ def record(device: Device, engine: Engine, events: list[EngineEvent]) -> bool:
     if not changing:
         if last.kind == "image":
             apply_image_event(device, engine, last.action, last.actor_id)
+        elif last.kind == "network":
+            apply_network_event(device, engine, last.action, last.actor_id)
         with transaction.atomic(durable=True):
             _note(device, events, _row_of(device, last))
         return False
@@ -42,6 +45,8 @@ def record(device: Device, engine: Engine, events: list[EngineEvent]) -> bool:
         also=lambda row_id: _note(device, events, row_id or _row_of(device, last)),
         rivals=sync.look_at_rivals(device, engine, facts) if facts else {},
     )
+    for network_id in {event.actor_id for event in changing if event.kind == "network"}:
+        announce_of(device, network_id)
     looping = Container.objects.filter(device=device, engine_id=engine_id, looping_since__isnull=False)
     return last.kind == "container" and looping.exists()
 
