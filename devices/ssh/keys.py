@@ -4,13 +4,19 @@ import io
 
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from devices.errors import KeyUnreadable
 from devices.rules.host_keys import PinnedKey
 
 _FORMS = "an OpenSSH or PEM private key of type Ed25519, ECDSA or RSA"
+
+
+class RsaKey(paramiko.RSAKey):
+    """An RSA key that can also sign and check with SHA-1, for transports that allow outdated algorithms."""
+
+    HASHES = {**paramiko.RSAKey.HASHES, "ssh-rsa": hashes.SHA1}  # type: ignore[misc]
 
 
 def load_private_key(text: str, passphrase: str | None, owner: str) -> paramiko.PKey:
@@ -31,7 +37,7 @@ def load_private_key(text: str, passphrase: str | None, owner: str) -> paramiko.
         )
         kind: type[paramiko.PKey] = paramiko.ECDSAKey
         if isinstance(loaded, rsa.RSAPrivateKey):
-            kind = paramiko.RSAKey
+            kind = RsaKey
         elif isinstance(loaded, ed25519.Ed25519PrivateKey):
             kind = paramiko.Ed25519Key
         return kind.from_private_key(io.StringIO(plain.decode("ascii")))

@@ -27,6 +27,10 @@ class Peer(Protocol):
         """When anything came last."""
 
     @property
+    def ask_after_s(self) -> float | None:
+        """Its own silence before it is asked; None for the usual one, 0 for never."""
+
+    @property
     def asked_at(self) -> float:
         """When it was asked for a sign of life last."""
 
@@ -81,7 +85,9 @@ class Watch:
             if asked > heard:
                 if moment - asked > self._patience_s:
                     peer.give_up()
-            elif moment - heard > self._ask_after_s:
+                return
+            ask_after_s = self._ask_after_s if peer.ask_after_s is None else peer.ask_after_s
+            if ask_after_s and moment - heard > ask_after_s:
                 peer.ask_for_life()
         except Exception as exc:
             # It was closed in this moment, most likely; the others must be looked at all the same.

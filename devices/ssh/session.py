@@ -1,22 +1,24 @@
 """One SSH session: opened step by step with every check, then a source of channels."""
 
+import errno
 import logging
 import shlex
 import socket
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
-from devices.errors import ConnectionLost, DeviceError, HostKeyChanged, HostKeyUnknown, NotSsh
+from devices.errors import ConnectionLost, DeviceError, HostKeyChanged, HostKeyUnknown, JumpRefused, NotSsh
 from devices.rules.host_keys import PinnedKey, Verdict, judge, wanted_algorithms
-from devices.rules.targets import ConnectionTarget
+from devices.rules.targets import DEFAULT_KEEPALIVE_S, ConnectionTarget
 from devices.rules.texts import clean_text
 from devices.ssh.authentication import log_in, timed_out
 from devices.ssh.keys import public_key
+from devices.ssh.proxies import connect_through
 from devices.ssh.sockets import Deadline, ReadAheadSocket, connect, resolve
 from devices.ssh.transport import ByteChannel, Transport
 
@@ -56,6 +58,10 @@ class SshSession:
     def open_socket(self, path: str, timeout_s: float) -> ByteChannel:
         """A channel to a Unix socket on the host. ChannelRefused or ConnectionLost."""
         return self._open(lambda: self._transport.open_socket(path, timeout_s))
+
+    def open_tcp(self, address: str, port: int, timeout_s: float) -> ByteChannel:
+        """A channel to a TCP port, as the host reaches it. ChannelRefused or ConnectionLost."""
+        return self._open(lambda: self._transport.open_tcp(address, port, timeout_s))
 
     def open_program(self, command: str, timeout_s: float) -> ByteChannel:
         """A channel to a command that the user's shell starts. ChannelRefused or ConnectionLost."""
@@ -153,12 +159,18 @@ def _read_all(receive: Callable[[int], bytes], channel: ByteChannel, deadline: D
 # ---- opening: the three steps are functions of their own, so that the connection test can tell them apart
 
 
-def start_transport(target: ConnectionTarget, raw: socket.socket, deadline: Deadline) -> tuple[Transport, PinnedKey]:
+def start_transport(target: ConnectionTarget, raw: "AnySocket", deadline: Deadline) -> tuple[Transport, PinnedKey]:
     """Negotiate encryption over a connected socket; the transport and the host key that the server proved.
 
     The key is not judged yet and nobody is logged in. ConnectionTimedOut, NotSsh or ConnectionLost.
     """
-    transport = Transport(ReadAheadSocket(raw), wanted_algorithms(target.pinned_keys))
+    transport = Transport(
+        ReadAheadSocket(raw),
+        wanted_algorithms(target.pinned_keys),
+        legacy=target.legacy_algorithms,
+        compression=target.compression,
+        ask_after_s=None if target.keepalive_s == DEFAULT_KEEPALIVE_S else target.keepalive_s,
+    )
     transport.banner_timeout = transport.handshake_timeout = max(0.1, deadline.left_s)
     try:
         transport.start_client(timeout=deadline.left_s)
@@ -223,18 +235,109 @@ def open_session(target: ConnectionTarget, handshakes: AbstractContextManager[ob
     semaphore that bounds their number); time spent waiting for that does not count, and a host that does not even
     accept TCP takes no place in it. Raises the DeviceErrors of the steps.
     """
-    deadline = Deadline(target.connect_timeout_s)
-    raw = connect(target, resolve(target, deadline), deadline)
+    deadline = Deadline(total_connect_s(target))
+    raw: AnySocket = connect_first(target, deadline)
     waiting_since = time.monotonic()
-    with handshakes or nullcontext():
+    with _closing_on_failure(raw), handshakes or nullcontext():
         deadline.extend(time.monotonic() - waiting_since)
-        transport, shown = start_transport(target, raw, deadline)
-        try:
-            check_host_key(target, shown)
-        except BaseException:
-            close_transport(transport)
-            raise
-        return finish_session(target, transport, shown, deadline)
+        for position, hop in enumerate(target.hops):
+            raw = pass_through(_handshake(hop, raw, deadline), next_of(target, position), deadline)
+        return _handshake(target, raw, deadline)
+
+
+def total_connect_s(target: ConnectionTarget) -> float:
+    """The time for all of the way: the target's own, and as much again for each jump host (theirs, at most)."""
+    return target.connect_timeout_s + sum(hop.connect_timeout_s for hop in target.hops)
+
+
+def connect_first(target: ConnectionTarget, deadline: Deadline) -> socket.socket:
+    """The one real TCP connection: to the nearest jump host if there are any, through the proxy if there is one."""
+    nearest = target.hops[0] if target.hops else target
+    proxy = target.proxy or nearest.proxy
+    if proxy is not None:
+        return connect_through(proxy, nearest, deadline)
+    return connect(nearest, resolve(nearest, deadline), deadline)
+
+
+def next_of(target: ConnectionTarget, position: int) -> ConnectionTarget:
+    """Where the jump host at ``position`` has to lead to."""
+    return (*target.hops, target)[position + 1]
+
+
+def pass_through(carrier: SshSession, there: ConnectionTarget, deadline: Deadline) -> "CarriedSocket":
+    """A way to the next server through a jump host, which belongs to it from now on. Closes it on any failure."""
+    try:
+        channel = carrier.open_tcp(there.address, there.port, max(0.1, deadline.left_s))
+    except ChannelRefused as exc:
+        carrier.close()
+        raise JumpRefused(
+            f"{carrier.target.label} lets us in, but gives no way to {there.address} port {there.port}.",
+            fix="Check that it reaches this address itself, and that its sshd_config has AllowTcpForwarding yes and no "
+            "PermitOpen that forbids it.",
+        ) from exc
+    except BaseException:
+        carrier.close()
+        raise
+    return CarriedSocket(channel, carrier)
+
+
+class CarriedSocket:
+    """A channel of a jump host's session in the shape of a socket; closing it closes the jump host's connection."""
+
+    def __init__(self, channel: ByteChannel, carrier: SshSession) -> None:
+        self._channel = channel
+        self._carrier = carrier
+
+    def recv(self, size: int) -> bytes:
+        """1 to ``size`` bytes; empty at the end. OSError when the jump host fell silent, TimeoutError in time."""
+        data = self._channel.recv(size)
+        if not data and self._carrier.fell_silent:
+            raise OSError(errno.EHOSTUNREACH, "the jump host is silent")
+        return data
+
+    def send(self, data: bytes) -> int:
+        """Send some of ``data``, return how many bytes."""
+        return self._channel.send(data)
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Longest wait of one `recv` or `send`."""
+        self._channel.settimeout(seconds)
+
+    def getpeername(self) -> object:
+        """The address of the nearest server: the host's own is the jump host's affair."""
+        return self._channel.getpeername()
+
+    def shutdown(self, _how: int) -> None:
+        """End both directions."""
+        self._channel.close()
+
+    def close(self) -> None:
+        """Close the channel and the connection that carries it."""
+        self._channel.close()
+        self._carrier.close()
+
+
+AnySocket = socket.socket | CarriedSocket
+
+
+@contextmanager
+def _closing_on_failure(raw: AnySocket) -> Iterator[None]:
+    # Whoever takes over a socket closes it himself; this is for the time of waiting for a place.
+    try:
+        yield
+    except BaseException:
+        raw.close()
+        raise
+
+
+def _handshake(target: ConnectionTarget, raw: AnySocket, deadline: Deadline) -> SshSession:
+    transport, shown = start_transport(target, raw, deadline)
+    try:
+        check_host_key(target, shown)
+    except BaseException:
+        close_transport(transport)
+        raise
+    return finish_session(target, transport, shown, deadline)
 
 
 def _turn_off_delay(session: SshSession, deadline: Deadline) -> None:
@@ -266,7 +369,8 @@ def _negotiation_error(target: ConnectionTarget, exc: BaseException, deadline: D
     if isinstance(exc, IncompatiblePeer):
         return NotSsh(
             f"{target.label}: the SSH server on {where} has no algorithm in common with SSM.",
-            fix="Update the host's OpenSSH: it must offer an Ed25519, ECDSA or RSA (SHA-2) host key and AES.",
+            fix="Update the host's OpenSSH: it must offer an Ed25519, ECDSA or RSA (SHA-2) host key and AES. If that is "
+            "not possible, allow outdated algorithms for this device.",
         )
     if deadline.is_over or "timed out" in text or isinstance(exc, TimeoutError):
         return timed_out(target, "its SSH greeting")

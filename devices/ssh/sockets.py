@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 from devices.errors import ConnectionRefused, ConnectionTimedOut, HostUnreachable, NameNotFound
 from devices.rules.targets import ConnectionTarget
@@ -18,6 +19,10 @@ READ_AHEAD_BYTES = 128 * 1024
 IDLE_READ_BYTES = 4 * 1024
 # A host that vanished is noticed within 16 s, whether something is under way to it or not.
 TCP_IDLE_S, TCP_INTERVAL_S, TCP_PROBES, TCP_DEAD_MS = 8, 4, 2, 16_000
+_FAMILIES = {"any": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+_NO_ADDRESS = frozenset(
+    getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY") if hasattr(socket, name)
+)
 # What the kernel says of a peer that it gave up.
 _SILENCE = frozenset([errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN])
 
@@ -56,29 +61,32 @@ class Deadline:
         return time.monotonic() >= self.at
 
 
-def _look_up(host: str, port: int) -> list[Endpoint]:
-    infos = socket.getaddrinfo(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM)
+def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[Endpoint]:
+    infos = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
     found = [Endpoint(info[0], info[4]) for info in infos]  # type: ignore[arg-type]
     return list(dict.fromkeys(found))
 
 
 def resolve(target: ConnectionTarget, deadline: Deadline) -> list[Endpoint]:
-    """Addresses of the target's host, in the system's order of preference.
+    """Addresses of the target's host, of the wanted family, in the system's order of preference.
 
     The system's resolver knows no time-out, so a name is looked up in a thread of its own that is left behind
     when the deadline passes (it ends by itself when the resolver gives up). NameNotFound or ConnectionTimedOut.
     """
+    family = _FAMILIES[target.address_family]
     try:
-        ipaddress.ip_address(target.address.partition("%")[0])
+        known = ipaddress.ip_address(target.address.partition("%")[0])
     except ValueError:
         pass
     else:
-        return _look_up(target.address, target.port)
+        if family not in (socket.AF_UNSPEC, socket.AF_INET if known.version == 4 else socket.AF_INET6):
+            raise _wrong_family(target)
+        return _look_up(target.address, target.port, family)
     answer: queue.SimpleQueue[list[Endpoint] | OSError | UnicodeError] = queue.SimpleQueue()
 
     def look_up() -> None:
         try:
-            answer.put(_look_up(target.address, target.port))
+            answer.put(_look_up(target.address, target.port, family))
         except (OSError, UnicodeError) as exc:
             answer.put(exc)
 
@@ -90,12 +98,22 @@ def resolve(target: ConnectionTarget, deadline: Deadline) -> list[Endpoint]:
             f"{target.label}: the name {target.address} could not be resolved in time.",
             fix="Check the name servers of the machine that SSM runs on, or use the IP address.",
         ) from exc
+    if isinstance(result, socket.gaierror) and result.errno in _NO_ADDRESS and family != socket.AF_UNSPEC:
+        raise _wrong_family(target) from result
     if isinstance(result, Exception):
         raise NameNotFound(
             f"{target.label}: the host name {target.address} is not known.",
             fix="Check the spelling, the DNS or /etc/hosts of the machine that SSM runs on, or use the IP address.",
         ) from result
     return result
+
+
+def _wrong_family(target: ConnectionTarget) -> NameNotFound:
+    wanted = "IPv4" if target.address_family == "ipv4" else "IPv6"
+    return NameNotFound(
+        f"{target.label}: {target.address} has no {wanted} address, and the device is set to {wanted} only.",
+        fix=f"Allow both families for this device, or give it an {wanted} address.",
+    )
 
 
 def connect(target: ConnectionTarget, endpoints: list[Endpoint], deadline: Deadline) -> socket.socket:
@@ -151,6 +169,17 @@ def _connect_error(target: ConnectionTarget, exc: OSError) -> ConnectionRefused 
     )
 
 
+class RawSocket(Protocol):
+    """What a connection is read from and written to: a socket, or a channel of a jump host."""
+
+    def recv(self, size: int, /) -> bytes: ...
+    def send(self, data: bytes, /) -> int: ...
+    def settimeout(self, seconds: float | None, /) -> None: ...
+    def getpeername(self) -> object: ...
+    def shutdown(self, how: int, /) -> None: ...
+    def close(self) -> None: ...
+
+
 class ReadAheadSocket:
     """A connected socket, in the shape that the SSH library asks for, that takes all there is in one system call.
 
@@ -159,7 +188,7 @@ class ReadAheadSocket:
     ``fell_silent`` tells whether the connection ended because the peer was not heard any more.
     """
 
-    def __init__(self, raw: socket.socket) -> None:
+    def __init__(self, raw: "RawSocket") -> None:
         self._raw = raw
         self._ahead = b""
         self._position = 0

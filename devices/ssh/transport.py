@@ -19,6 +19,7 @@ from paramiko.common import (
 from paramiko.message import Message
 
 from devices.ssh import life
+from devices.ssh.algorithms import LEGACY_CIPHERS, LEGACY_KEX, LEGACY_KEYS, LEGACY_MACS, BoundedInflater
 from devices.ssh.sockets import ReadAheadSocket
 
 # What a host may send before a slow reader takes it. Between 32 KiB and 2 MiB this made no difference to log lines
@@ -196,30 +197,73 @@ class Transport(paramiko.Transport):
     _next_channel: Callable[[], int]
     _send_message: Callable[[Message], None]
     _send_user_message: Callable[[Message], None]
+    _filter_algorithm: Callable[[str], tuple[str, ...]]
+    _compression_info: dict[str, tuple[Any, Any]]
+    _preferred_compression: tuple[str, ...]
+    _preferred_kex: tuple[str, ...]
+    _kex_info: dict[str, Any]
+    _key_info: dict[str, Any]
+    server_extensions: dict[str, bytes]
 
     # AES-GCM needs no MAC and is one call in the crypto library: a fifth faster in all than the default's CTR mode.
     # CBC modes and SHA-1 or MD5 MACs are not offered.
-    _preferred_ciphers = (
+    _preferred_ciphers: tuple[str, ...] = (
         "aes128-gcm@openssh.com",
         "aes256-gcm@openssh.com",
         "aes128-ctr",
         "aes192-ctr",
         "aes256-ctr",
     )
-    _preferred_macs = (
+    _preferred_macs: tuple[str, ...] = (
         "hmac-sha2-256-etm@openssh.com",
         "hmac-sha2-512-etm@openssh.com",
         "hmac-sha2-256",
         "hmac-sha2-512",
     )
 
-    def __init__(self, sock: ReadAheadSocket, host_key_algorithms: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        sock: ReadAheadSocket,
+        host_key_algorithms: tuple[str, ...],
+        *,
+        legacy: bool = False,
+        compression: bool = False,
+        ask_after_s: float | None = None,
+    ) -> None:
         super().__init__(sock, WINDOW_BYTES, PACKET_BYTES)  # type: ignore[arg-type]
         self._preferred_keys = host_key_algorithms
+        self.ask_after_s = ask_after_s
+        self._is_legacy = legacy
+        if legacy:
+            self._allow_legacy()
+        self._compression_info = {
+            **self._compression_info,
+            "zlib@openssh.com": (self._compression_info["zlib@openssh.com"][0], BoundedInflater),
+        }
+        if compression:
+            # Only the form that begins after the log-in: the other lets strangers reach the decompressor.
+            self._preferred_compression = ("zlib@openssh.com", "none")
         self._read_ahead = sock
         self._channel_handler_table = {**self._channel_handler_table, MSG_CHANNEL_CLOSE: ByteChannel.handle_close}
         self._asked_at = 0.0
         self.name = "ssh-transport"
+
+    def _allow_legacy(self) -> None:
+        """Offer outdated algorithms behind all good ones."""
+        self._preferred_ciphers = (*self._preferred_ciphers, *LEGACY_CIPHERS)
+        self._preferred_macs = (*self._preferred_macs, *LEGACY_MACS)
+        self._preferred_kex = (*self._preferred_kex, *LEGACY_KEX)
+        self._preferred_keys = (*self._preferred_keys, *LEGACY_KEYS)
+        self._kex_info = {**self._kex_info, **LEGACY_KEX}
+        self._key_info = {**self._key_info, **LEGACY_KEYS}
+
+    @property
+    def preferred_pubkeys(self) -> tuple[str, ...]:
+        """Signature algorithms for our own key; servers that tell none are too old for RSA with SHA-2."""
+        usual: tuple[str, ...] = self._filter_algorithm("pubkeys")
+        if self._is_legacy and not self.server_extensions.get("server-sig-algs"):
+            return ("ssh-rsa", *usual)
+        return usual
 
     def settle(self) -> None:
         """After the log-in: sleep until something comes, and have the peer watched.
@@ -275,7 +319,20 @@ class Transport(paramiko.Transport):
 
     def open_socket(self, path: str, timeout_s: float) -> ByteChannel:
         """Open a channel to a Unix socket on the host (OpenSSH PROTOCOL, section 2.4)."""
-        return self._open(STREAMLOCAL, timeout_s, path)
+        message = Message()
+        message.add_string(path)
+        message.add_string("")
+        message.add_int(0)
+        return self._open(STREAMLOCAL, timeout_s, message.asbytes())
+
+    def open_tcp(self, address: str, port: int, timeout_s: float) -> ByteChannel:
+        """Open a channel to a TCP port as the host sees it (RFC 4254, section 7.2)."""
+        message = Message()
+        message.add_string(address)
+        message.add_int(port)
+        message.add_string("127.0.0.1")
+        message.add_int(0)
+        return self._open("direct-tcpip", timeout_s, message.asbytes())
 
     def open_program(self, command: str, timeout_s: float) -> ByteChannel:
         """Open a session and start a command in the user's shell."""
@@ -295,7 +352,7 @@ class Transport(paramiko.Transport):
             raise paramiko.SSHException("the server did not start the command")
         return channel
 
-    def _open(self, kind: str, timeout_s: float, path: str | None = None) -> ByteChannel:
+    def _open(self, kind: str, timeout_s: float, fields: bytes = b"") -> ByteChannel:
         """Open a channel; the library's `open_channel` with other fields and our class.
 
         paramiko.ChannelException when the server refuses, paramiko.SSHException on time-out or a dead session.
@@ -317,10 +374,7 @@ class Transport(paramiko.Transport):
         message.add_int(number)
         message.add_int(WINDOW_BYTES)
         message.add_int(PACKET_BYTES)
-        if path is not None:
-            message.add_string(path)
-            message.add_string("")
-            message.add_int(0)
+        message.add_bytes(fields)
         self._send_user_message(message)
         opened.wait(timeout_s)
         if channel.active and self.active:
