@@ -72,6 +72,12 @@ class HostKeyChanged(HostKeyError):
     code = "host_key_changed"
 
 
+class HostKeyRevoked(HostKeyError):
+    """The host shows a key that a rule says is never to be trusted. details: as unknown."""
+
+    code = "host_key_revoked"
+
+
 class AuthenticationFailed(DeviceError):
     """The server refused the log-in. details: allowed (methods it offers), tried."""
 
@@ -122,6 +128,24 @@ class JumpRefused(DeviceError):
     """A jump host let us in, but gave no way to the next server."""
 
     code = "jump_refused"
+
+
+class CertificateRefused(DeviceError):
+    """The engine's TLS certificate is not accepted. details: cause."""
+
+    code = "certificate_refused"
+
+
+class ClientCertificateRefused(DeviceError):
+    """The engine does not accept the certificate of the TLS identity, or wants one. details: cause."""
+
+    code = "client_certificate_refused"
+
+
+class NotTls(DeviceError):
+    """What answers on that port speaks no TLS."""
+
+    code = "not_tls"
 
 
 class SocketMissing(DeviceError):

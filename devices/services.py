@@ -9,15 +9,17 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from devices.errors import DeviceError, JumpHostsLoop, NoLogin
-from devices.models import AcceptedKey, Credential, Device, DeviceGroup, HostKey, Jump, now
+from devices.models import AcceptedKey, Credential, Device, DeviceGroup, HostKey, HostKeyRule, Jump, now
 from devices.rules.host_keys import PinnedKey
-from devices.rules.targets import Answer, Authentication, ConnectionTarget, Proxy
+from devices.rules.known_hosts import matches
+from devices.rules.targets import Answer, Authentication, ConnectionTarget, Proxy, TlsSettings
 from ssm.lib.roles import SomeUser
 
 # A watcher tells every 20 s that it still hears a device; after this silence nobody may call it online.
 SILENCE = timedelta(seconds=90)
 # Longer chains are a mistake, most likely a circle.
 MOST_HOPS = 8
+MOST_RULES = 1000
 DEFAULT_PROXY_PORTS = {"socks5": 1080, "http": 3128}
 
 
@@ -72,6 +74,30 @@ def way_of(device: Device) -> dict[str, Any]:
         "become_user": device.become_user,
         "become_password": (docker.password or None) if docker is not None else None,
         "forced_channel_kind": device.forced_channel_kind,
+        "tls": tls_of(device),
+        "tls_server_name": device.tls_server_name,
+        "trust_sshfp": device.trust_sshfp,
+        **(host_key_rules(device.address, device.port) if device.transport == Device.Transport.SSH else {}),
+    }
+
+
+def tls_of(device: Device) -> TlsSettings | None:
+    """What the device's TLS identity holds, decrypted; None without one."""
+    identity = device.tls
+    if identity is None or device.transport != Device.Transport.TLS:
+        return None
+    return TlsSettings(identity.ca_pem, identity.certificate_pem, identity.private_key)
+
+
+def host_key_rules(address: str, port: int) -> dict[str, Any]:
+    """Authorities and revoked keys whose patterns match a host, as fields of a target. One query."""
+    found: dict[str, list[PinnedKey]] = {HostKeyRule.Kind.AUTHORITY: [], HostKeyRule.Kind.REVOKED: []}
+    for rule in HostKeyRule.objects.all()[:MOST_RULES]:
+        if matches(rule.patterns, address, port):
+            found[rule.kind].append(PinnedKey(rule.key_type, rule.key_base64))
+    return {
+        "authorities": tuple(found[HostKeyRule.Kind.AUTHORITY]),
+        "revoked_keys": tuple(found[HostKeyRule.Kind.REVOKED]),
     }
 
 
@@ -130,6 +156,7 @@ def _jump_target(target: ConnectionTarget, jump: Jump) -> ConnectionTarget:
         address_family=target.address_family,
         keepalive_s=target.keepalive_s,
         legacy_algorithms=target.legacy_algorithms,
+        **host_key_rules(jump.address, jump.port),
     )
 
 

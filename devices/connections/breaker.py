@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from devices.errors import (
     AuthenticationFailed,
+    CertificateRefused,
     CircuitOpen,
+    ClientCertificateRefused,
     DeviceError,
     HostKeyError,
     KeyUnreadable,
@@ -17,7 +19,13 @@ FIRST_WAIT_S = 2.0
 # heal by itself, and log-ins that fail often get an address banned.
 LONGEST_WAIT_S = 12.0
 LONGEST_WAIT_FOR_PERSON_S = 60.0
-NEEDS_PERSON = (AuthenticationFailed, HostKeyError, KeyUnreadable)
+NEEDS_PERSON = (
+    AuthenticationFailed,
+    CertificateRefused,
+    ClientCertificateRefused,
+    HostKeyError,
+    KeyUnreadable,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
+from devices.connections.direct import open_direct
 from devices.connections.refusals import error_for
 from devices.connections.routes import ProgramRoute, SocketRoute, check_sudo_password
 from devices.docker.engine import Engine
@@ -36,16 +37,19 @@ __all__ = [
 
 AnyRoute = SocketRoute | ProgramRoute
 SUDO_CHECK_S = 10.0
+SSH = "ssh"
 PROGRAMS = ("docker", "podman")
 # Causes that sudo has, in the order in which they help the user most.
 _SUDO_CAUSES = (Cause.SUDO_WRONG_PASSWORD, Cause.SUDO_FORBIDDEN, Cause.SUDO_NEEDS_PASSWORD, Cause.SUDO_MISSING)
 
 
 def open_engine(target: ConnectionTarget, handshakes: AbstractContextManager[object] | None = None) -> Engine:
-    """Connect, log in and find the engine. Blocks for the target's connect time-out and some seconds of trying.
+    """Connect and find the engine. Blocks for the target's connect time-out and some seconds of trying.
 
     ``handshakes`` bounds how many SSH handshakes run at once. Raises the DeviceError of the step that failed.
     """
+    if target.transport != SSH:
+        return open_direct(target, handshakes)
     session = open_session(target, handshakes)
     try:
         return attach_engine(session, target)

@@ -11,8 +11,8 @@ import urllib3
 from docker.utils.proxy import ProxyConfig
 from urllib3.connection import HTTPConnection
 
+from devices.docker.routes import Channel
 from devices.ssh.sockets import Deadline
-from devices.ssh.transport import ByteChannel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,9 +25,9 @@ LEASE_S = 30.0
 class ChannelSource(Protocol):
     """Where connections get their channels."""
 
-    def lease(self, deadline: Deadline) -> ByteChannel: ...
-    def give_back(self, channel: ByteChannel) -> None: ...
-    def discard(self, channel: ByteChannel) -> None: ...
+    def lease(self, deadline: Deadline) -> Channel: ...
+    def give_back(self, channel: Channel) -> None: ...
+    def discard(self, channel: Channel) -> None: ...
 
 
 class _ChannelReader(io.RawIOBase):
@@ -62,7 +62,7 @@ class _BufferedChannelReader(io.BufferedReader):
 class _ChannelSocket:
     """What http.client needs of a socket. The channel goes back when both it and its reader are closed."""
 
-    def __init__(self, source: ChannelSource, channel: ByteChannel) -> None:
+    def __init__(self, source: ChannelSource, channel: Channel) -> None:
         self._source = source
         self.channel = channel
         self._readers = 0

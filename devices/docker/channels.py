@@ -5,10 +5,9 @@ import time
 from collections import deque
 from contextlib import suppress
 
-from devices.docker.routes import Route
+from devices.docker.routes import Channel, Route
 from devices.ssh.session import ChannelRefused
 from devices.ssh.sockets import Deadline
-from devices.ssh.transport import ByteChannel
 
 # Podman's service ends when nobody is connected for 5 s, and each idle channel costs the host a little memory:
 # beyond the last one, a channel that nobody needed for this long is closed.
@@ -21,7 +20,7 @@ class ChannelSet:
     def __init__(self, route: Route) -> None:
         self._route = route
         self._changed = threading.Condition()
-        self._idle: deque[tuple[ByteChannel, float]] = deque()
+        self._idle: deque[tuple[Channel, float]] = deque()
         self._capacity = route.most_requests
         self._open = 0
         self._is_closed = False
@@ -36,7 +35,7 @@ class ChannelSet:
         """Channels that carry a request now."""
         return self._open - len(self._idle)
 
-    def lease(self, deadline: Deadline, *, fresh: bool = False) -> tuple[ByteChannel, bool]:
+    def lease(self, deadline: Deadline, *, fresh: bool = False) -> tuple[Channel, bool]:
         """A channel for one request, and whether it was used before. Must be given back or discarded.
 
         Waits for a free one up to the deadline: TimeoutError. ``fresh`` insists on a new channel. ChannelRefused or
@@ -55,7 +54,7 @@ class ChannelSet:
                 self._forget()
                 raise
 
-    def give_back(self, channel: ByteChannel) -> None:
+    def give_back(self, channel: Channel) -> None:
         """Keep a channel whose answer was read whole for the next request."""
         if not channel.is_fresh or self._is_closed:
             self.discard(channel)
@@ -65,7 +64,7 @@ class ChannelSet:
             self._changed.notify()
         self.trim()
 
-    def discard(self, channel: ByteChannel) -> None:
+    def discard(self, channel: Channel) -> None:
         """Close a channel that can't carry another request."""
         self._forget()
         _close(channel)
@@ -89,8 +88,8 @@ class ChannelSet:
         for channel, _since in idle:
             self.discard(channel)
 
-    def _take_or_reserve(self, deadline: Deadline, *, fresh: bool) -> ByteChannel | None:
-        stale: list[ByteChannel] = []
+    def _take_or_reserve(self, deadline: Deadline, *, fresh: bool) -> Channel | None:
+        stale: list[Channel] = []
         try:
             with self._changed:
                 while True:
@@ -125,7 +124,7 @@ class ChannelSet:
             return True
 
 
-def _close(channel: ByteChannel) -> None:
+def _close(channel: Channel) -> None:
     """Close; where the connection itself is gone there is nothing to tell the other end any more."""
     with suppress(OSError, EOFError):
         channel.close()

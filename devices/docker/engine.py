@@ -17,16 +17,15 @@ from devices.docker.exchange import (
     request_bytes,
     send_pieces,
 )
-from devices.docker.routes import Route
+from devices.docker.routes import Channel, Route, Session
 from devices.docker.streams import EngineStream
 from devices.docker.versions import choose_api_version
 from devices.errors import ConnectionLost, DeviceError, EngineTimeout, NotDocker, engine_error
 from devices.rules.http import HttpError
 from devices.rules.targets import ConnectionTarget
 from devices.rules.texts import clean_text
-from devices.ssh.session import ChannelRefused, ProgramResult, SshSession
+from devices.ssh.session import ChannelRefused, ProgramResult
 from devices.ssh.sockets import Deadline
-from devices.ssh.transport import ByteChannel
 
 if TYPE_CHECKING:
     import docker
@@ -35,25 +34,26 @@ ERROR_BODY_LIMIT = 1024 * 1024
 
 
 class Engine:
-    """Client of one engine over one SSH session. Thread-safe; blocking, so never call it on an event loop.
+    """Client of one engine, over SSH or without. Thread-safe; blocking, so never call it on an event loop.
 
     ``version`` is the engine's own answer to ``/version``, ``api_version`` the one that requests use,
-    ``channel_kind`` the way that works (streamlocal, dial-stdio, dial-stdio-sudo), ``end_reason`` why it was given up.
+    ``channel_kind`` the way that works (streamlocal, dial-stdio, dial-stdio-sudo, or tls, tcp, local without SSH),
+    ``end_reason`` why it was given up.
     """
 
-    def __init__(self, target: ConnectionTarget, session: SshSession, route: Route) -> None:
+    def __init__(self, target: ConnectionTarget, session: Session, route: Route) -> None:
         """Ask the engine for its version; NotDocker, EngineTooOld or why it can't be reached.
 
         The session belongs to the engine from here on, except when this raises.
         """
         self.target = target
         self.channel_kind = route.kind
-        self.host_key_fingerprint = session.host_key.fingerprint
+        self.host_key_fingerprint = session.host_key.fingerprint if session.host_key is not None else ""
         self._session = session
         self._route = route
         self._channels = ChannelSet(route)
         self._lock = threading.Lock()
-        self._streams: set[ByteChannel] = set()
+        self._streams: set[Channel] = set()
         self._is_broken = False
         self._owns_session = False
         self.end_reason: DeviceError | None = None
@@ -220,15 +220,15 @@ class Engine:
         """
         return self._session.run(arguments, timeout_s)
 
-    def lease(self, deadline: Deadline) -> ByteChannel:
+    def lease(self, deadline: Deadline) -> Channel:
         """A channel for docker-py's requests; `give_back` or `discard` it. DeviceError."""
         return self._lease(deadline)[0]
 
-    def give_back(self, channel: ByteChannel) -> None:
+    def give_back(self, channel: Channel) -> None:
         """Return a leased channel whose answer was read whole."""
         self._channels.give_back(channel)
 
-    def discard(self, channel: ByteChannel) -> None:
+    def discard(self, channel: Channel) -> None:
         """Return a leased channel that is in no known state."""
         self._channels.discard(channel)
 
@@ -267,7 +267,7 @@ class Engine:
             raise self._answer_error(answer.status, answer.body)
         return answer
 
-    def _exchange(self, channel: ByteChannel, request: bytes, deadline: Deadline, *, may_repeat: bool) -> Answer:
+    def _exchange(self, channel: Channel, request: bytes, deadline: Deadline, *, may_repeat: bool) -> Answer:
         """One exchange on a leased channel, which is given back or discarded.
 
         DeviceError; AnswerMissing if ``may_repeat`` and the engine can't have seen the request.
@@ -292,7 +292,7 @@ class Engine:
             self._channels.discard(channel)
         return answer
 
-    def _lease(self, deadline: Deadline, *, fresh: bool = False) -> tuple[ByteChannel, bool]:
+    def _lease(self, deadline: Deadline, *, fresh: bool = False) -> tuple[Channel, bool]:
         try:
             return self._channels.lease(deadline, fresh=fresh)
         except TimeoutError as exc:
@@ -308,7 +308,7 @@ class Engine:
 
     # ---- streams
 
-    def _open_stream_channel(self, deadline: Deadline) -> ByteChannel:
+    def _open_stream_channel(self, deadline: Deadline) -> Channel:
         with self._lock:
             # A place is taken before the host is asked, so that threads do not pass the limit together.
             if len(self._streams) >= self._route.most_streams:
@@ -326,7 +326,7 @@ class Engine:
             self._streams.add(channel)
         return channel
 
-    def _end_stream(self, channel: ByteChannel) -> None:
+    def _end_stream(self, channel: Channel) -> None:
         with self._lock:
             self._streams.discard(channel)
         channel.close()
@@ -340,7 +340,7 @@ class Engine:
 
     # ---- failures
 
-    def _failure(self, exc: Exception, channel: ByteChannel, deadline: Deadline) -> DeviceError:
+    def _failure(self, exc: Exception, channel: Channel, deadline: Deadline) -> DeviceError:
         """The DeviceError for an exchange that failed; closes what can't be trusted any more."""
         if not self._session.is_open:
             return self._session.lost()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from devices.docker.routes import Channel
 from devices.rules.http import ChunkedDecoder, HeadReader, HttpError, ResponseHead
 from devices.ssh.sockets import Deadline
-from devices.ssh.transport import ByteChannel
 
 READ_BYTES = 1024 * 1024
 BODY_LIMIT = 64 * 1024 * 1024
@@ -73,7 +73,7 @@ def _parameter(value: Any) -> str:
     return json.dumps(value) if isinstance(value, Mapping | list | tuple) else str(value)
 
 
-def send_pieces(channel: ByteChannel, pieces: Iterable[bytes], timeout_s: float) -> None:
+def send_pieces(channel: Channel, pieces: Iterable[bytes], timeout_s: float) -> None:
     """Send a chunked body (RFC 9112, section 7.1), each piece within ``timeout_s``; TimeoutError.
 
     An engine that refuses half-way closes its end: the rest is not sent then, as its answer tells why.
@@ -93,7 +93,7 @@ def send_pieces(channel: ByteChannel, pieces: Iterable[bytes], timeout_s: float)
         channel.sendall(b"0\r\n\r\n")
 
 
-def receive(channel: ByteChannel, deadline: Deadline, nudge: Callable[[], None] | None = None) -> bytes:
+def receive(channel: Channel, deadline: Deadline, nudge: Callable[[], None] | None = None) -> bytes:
     """All bytes that are there, waiting for the first one until the deadline; empty at the end. TimeoutError.
 
     After half of the time left ``nudge`` is called once: it asks the SSH server for a sign of life, so that a slow
@@ -113,7 +113,7 @@ def receive(channel: ByteChannel, deadline: Deadline, nudge: Callable[[], None] 
 
 
 def read_head(
-    channel: ByteChannel, deadline: Deadline, nudge: Callable[[], None] | None = None
+    channel: Channel, deadline: Deadline, nudge: Callable[[], None] | None = None
 ) -> tuple[ResponseHead, bytes]:
     """The head of an answer and the body bytes that came with it. AnswerMissing, AnswerCut, HttpError, TimeoutError."""
     reader = HeadReader()
@@ -127,7 +127,7 @@ def read_head(
 
 
 def read_body(
-    channel: ByteChannel,
+    channel: Channel,
     head: ResponseHead,
     rest: bytes,
     deadline: Deadline,
@@ -161,9 +161,7 @@ def read_body(
     return b"".join(pieces)
 
 
-def perform(
-    channel: ByteChannel, request: bytes, deadline: Deadline, nudge: Callable[[], None] | None = None
-) -> Answer:
+def perform(channel: Channel, request: bytes, deadline: Deadline, nudge: Callable[[], None] | None = None) -> Answer:
     """Send a request and read its whole answer. AnswerMissing, AnswerCut, HttpError, TimeoutError."""
     channel.settimeout(max(0.001, deadline.left_s))
     try:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 
 from devices.docker.exchange import READ_BYTES
+from devices.docker.routes import Channel
 from devices.errors import DeviceError
 from devices.rules.http import ChunkedDecoder, HttpError, ResponseHead
-from devices.ssh.transport import ByteChannel
 
 
 class EngineStream(Iterator[bytes]):
@@ -17,7 +17,7 @@ class EngineStream(Iterator[bytes]):
 
     def __init__(
         self,
-        channel: ByteChannel,
+        channel: Channel,
         head: ResponseHead,
         rest: bytes,
         read_timeout_s: float | None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from devices.rules.host_keys import PinnedKey
 
-__all__ = ["DEFAULT_SOCKET_PATH", "Answer", "Authentication", "ConnectionTarget", "PinnedKey", "Proxy"]
+__all__ = ["DEFAULT_SOCKET_PATH", "Answer", "Authentication", "ConnectionTarget", "PinnedKey", "Proxy", "TlsSettings"]
 
 DEFAULT_SOCKET_PATH = "/var/run/docker.sock"
 # Ask a silent host for a sign of life after so many seconds.
@@ -67,6 +67,19 @@ class Proxy:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """Texts in PEM: the authorities to trust (empty: the system's), and the certificate to show with its key."""
+
+    ca_pem: str = field(default="", repr=False)
+    certificate_pem: str = field(default="", repr=False)
+    private_key: str = field(default="", repr=False)
+
+    def parts(self) -> Iterator[str]:
+        """All of it as texts, for a digest."""
+        yield from (self.ca_pem, self.certificate_pem, self.private_key)
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionTarget:
     """One host: where it is, who logs in, which host keys are trusted, where the engine listens.
 
@@ -75,7 +88,9 @@ class ConnectionTarget:
     ``forced_channel_kind`` allows no other. ``hops`` are the jump hosts, the nearest first, each with a log-in and
     pinned keys of its own; ``proxy`` is for the first TCP connection. ``become`` is sudo, doas, none, or empty for what
     the authentication says; ``become_password`` is asked for by it in place of the log-in's. ``keepalive_s`` of 0 asks
-    for no signs of life. ``address_family`` is any, ipv4 or ipv6.
+    for no signs of life. ``address_family`` is any, ipv4 or ipv6. ``tls`` and ``tls_server_name`` (another name in
+    the server's certificate) are for the transport tls. ``authorities`` sign host keys of this host,
+    ``revoked_keys`` are never trusted; ``trust_sshfp`` lets a validated DNS record vouch for the first key.
     """
 
     device_id: str
@@ -99,6 +114,11 @@ class ConnectionTarget:
     become_user: str = ""
     become_password: str | None = field(default=None, repr=False)
     forced_channel_kind: str = ""
+    tls: TlsSettings | None = None
+    tls_server_name: str = ""
+    trust_sshfp: bool = False
+    authorities: tuple[PinnedKey, ...] = ()
+    revoked_keys: tuple[PinnedKey, ...] = ()
 
     @property
     def version(self) -> str:
@@ -110,6 +130,10 @@ class ConnectionTarget:
         parts += ["-" if self.become_password is None else "+" + self.become_password]
         parts += ["proxy", *self.proxy.parts()] if self.proxy is not None else []
         parts += [f"hop {hop.version}" for hop in self.hops]
+        parts += ["tls", self.tls_server_name, *(self.tls.parts() if self.tls is not None else ())]
+        parts += ["rules", str(self.trust_sshfp)]
+        parts += [f"signs {key.key_base64}" for key in self.authorities]
+        parts += [f"never {key.key_base64}" for key in self.revoked_keys]
         digest = hashlib.sha256()
         for part in parts:
             encoded = part.encode("utf-8", "surrogatepass")
