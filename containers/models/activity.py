@@ -236,6 +236,7 @@ LONG_KINDS: Final = frozenset(
         Operation.Kind.ROLLBACK,
         Operation.Kind.IMAGE_PULL,
         Operation.Kind.IMAGE_COPY,
+        Operation.Kind.IMAGE_PRUNE,
         Operation.Kind.VOLUME_BACKUP,
         Operation.Kind.VOLUME_RESTORE,
         Operation.Kind.NETWORK_CONFIGURE,

@@ -122,16 +122,14 @@ def layers(contents: Sequence[str], history: Sequence[HistoryStep]) -> list[Laye
 
 
 def shared_sizes(images: Mapping[str, Sequence[Layer] | None]) -> dict[str, int | None]:
-    """Bytes of each image that at least one other image of the same host holds too; None where it cannot be told.
+    """Bytes of each image that at least one other image of the same host holds too; None for one of unknown layers.
 
     The rule is the engine's own (``SharedSize`` of ImageSummary), from the same layers.
     """
-    counts = _counts(images.values())
-    if any(found is None for found in images.values()):
-        # What an unknown one shares is missing in the sums of the others.
-        return dict.fromkeys(images)
+    counts = Counter(layer.chain for found in images.values() for layer in found or ())
     return {
-        key: sum(layer.size_bytes for layer in found or () if counts[layer.chain] > 1) for key, found in images.items()
+        key: None if found is None else sum(layer.size_bytes for layer in found if counts[layer.chain] > 1)
+        for key, found in images.items()
     }
 
 
@@ -140,10 +138,6 @@ def freed_bytes(removed: Iterable[Sequence[Layer]], kept: Iterable[Sequence[Laye
     held = {layer.chain for found in kept for layer in found}
     gone = {layer.chain: layer.size_bytes for found in removed for layer in found if layer.chain not in held}
     return sum(gone.values())
-
-
-def _counts(images: Iterable[Sequence[Layer] | None]) -> Counter[str]:
-    return Counter(layer.chain for found in images for layer in found or ())
 
 
 def _text(value: Any, limit: int) -> str:
