@@ -5,15 +5,20 @@ from devices.rules.refusals import Cause
 from devices.rules.targets import ConnectionTarget
 from devices.rules.texts import clean_text
 
-_SUDO_CAUSES = {
-    Cause.SUDO_MISSING: ("the host has no sudo", "Install sudo"),
+_BECOME_CAUSES = {
+    Cause.SUDO_MISSING: ("the host has no {tool}", "Install {tool}"),
     Cause.SUDO_NEEDS_PASSWORD: (
-        "sudo asks for a password and the credential has none",
+        "{tool} asks for a password and the credential has none",
         "Add the password to the credential",
     ),
-    Cause.SUDO_WRONG_PASSWORD: ("sudo refuses the credential's password", "Correct the password in the credential"),
-    Cause.SUDO_FORBIDDEN: ("sudo does not allow the docker command to this user", "Allow it in sudoers"),
+    Cause.SUDO_WRONG_PASSWORD: ("{tool} refuses the credential's password", "Correct the password in the credential"),
+    Cause.SUDO_FORBIDDEN: ("{tool} does not allow the docker command to this user", "Allow it in {rules}"),
 }
+# doas reads a password from a terminal alone, which a channel of the engine's cannot be.
+_DOAS_PASSWORD = (
+    "doas asks for a password, which it takes from a terminal only",
+    "Give the rule nopass in doas.conf",
+)
 
 
 def error_for(cause: Cause, target: ConnectionTarget, *, said: str = "") -> DeviceError:
@@ -24,8 +29,13 @@ def error_for(cause: Cause, target: ConnectionTarget, *, said: str = "") -> Devi
     user, path = clean_text(target.authentication.username, 60), clean_text(target.socket_path, 120)
     group = f"Add the user to the group docker on the host: sudo usermod -aG docker {user}, then reconnect"
     kind: type[DeviceError] = PermissionDenied
-    if cause in _SUDO_CAUSES:
-        why, fix = _SUDO_CAUSES[cause]
+    if cause in _BECOME_CAUSES:
+        is_doas = target.elevation == "doas"
+        names = {"tool": "doas", "rules": "doas.conf"} if is_doas else {"tool": "sudo", "rules": "sudoers"}
+        why, fix = _BECOME_CAUSES[cause]
+        if is_doas and cause is Cause.SUDO_NEEDS_PASSWORD:
+            why, fix = _DOAS_PASSWORD
+        why, fix = why.format(**names), fix.format(**names)
         text, fix = f"{user} may not use {path}, and {why}.", f"{fix}, or: {group[0].lower()}{group[1:]}."
     elif cause is Cause.PERMISSION:
         text = f"{user} may not use the socket {path}."

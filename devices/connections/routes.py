@@ -48,8 +48,17 @@ class SocketRoute:
         return error_for(self.cause, self._target)
 
 
+def become_words(target: ConnectionTarget, *, with_password: bool) -> list[str]:
+    """The beginning of a command that is to run as another user: sudo, with or without a password, or doas."""
+    user = ["-u", target.become_user] if target.become_user else []
+    if target.elevation == "doas":
+        return ["doas", "-n", *user, "--"]
+    proof = ["-k", "-S", "-p", SUDO_PROMPT] if with_password else ["-n"]
+    return ["sudo", *proof, *user, "--"]
+
+
 class ProgramRoute:
-    """Channels through ``docker system dial-stdio`` (or podman's), with sudo where that is asked for.
+    """Channels through ``docker system dial-stdio`` (or podman's), with sudo or doas where that is asked for.
 
     Each channel is a session, of which sshd allows ten by default (MaxSessions): one is left free for probes.
     """
@@ -58,19 +67,18 @@ class ProgramRoute:
     most_streams = 5
 
     def __init__(
-        self, session: SshSession, target: ConnectionTarget, program: str, *, sudo: bool, with_password: bool = False
+        self, session: SshSession, target: ConnectionTarget, program: str, *, become: bool, with_password: bool = False
     ) -> None:
-        self.kind = DIAL_STDIO_SUDO if sudo else DIAL_STDIO
+        self.kind = DIAL_STDIO_SUDO if become else DIAL_STDIO
         self.cause = Cause.UNCLEAR
         self.program = program
         self._session = session
         self._target = target
-        self._password = target.authentication.password if with_password else None
+        self._password = target.elevation_password if with_password else None
         self._command = shlex.join(
             [
                 *("env", "LC_ALL=C"),
-                *(("sudo", "-k", "-S", "-p", SUDO_PROMPT, "--") if self._password is not None else ()),
-                *(("sudo", "-n", "--") if sudo and self._password is None else ()),
+                *(become_words(target, with_password=self._password is not None) if become else ()),
                 *(program, "-H" if program == "docker" else "--url", f"unix://{target.socket_path}"),
                 *("system", "dial-stdio"),
             ]
@@ -129,8 +137,9 @@ def check_sudo_password(session: SshSession, target: ConnectionTarget, timeout_s
     sudo tells of a wrong password seconds later and reads on: without this check, the request that follows the
     password would be taken for a second and a third one, and the account might be locked.
     """
-    password = (target.authentication.password or "").encode("utf-8", "surrogatepass")
-    command = ["env", "LC_ALL=C", "sudo", "-k", "-S", "-p", SUDO_PROMPT, "-v"]
+    password = (target.elevation_password or "").encode("utf-8", "surrogatepass")
+    user = ["-u", target.become_user] if target.become_user else []
+    command = ["env", "LC_ALL=C", "sudo", "-k", "-S", "-p", SUDO_PROMPT, *user, "-v"]
     try:
         result = session.run(command, timeout_s, stdin=password + b"\n")
     except ChannelRefused:

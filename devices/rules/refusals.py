@@ -23,10 +23,12 @@ class Cause(enum.Enum):
 
 
 # First match wins. Programs are started with LC_ALL=C, so these are the C locale's texts: sudo 1.9, docker 20.10 to
-# 28, podman 4, dash, bash and busybox.
+# 28, podman 4, doas 6.8, dash, bash and busybox.
 _PATTERNS: tuple[tuple[str, Cause], ...] = (
-    (r"sudo: (command )?not found|sudo: No such file|can't execute 'sudo'", Cause.SUDO_MISSING),
+    (r"(sudo|doas)'?: ((command )?not found|No such file)|can't execute '(sudo|doas)'", Cause.SUDO_MISSING),
     (r"password is required|terminal is required|no tty present|must have a tty", Cause.SUDO_NEEDS_PASSWORD),
+    (r"doas: (authentication|authorization) required|doas: a tty is required", Cause.SUDO_NEEDS_PASSWORD),
+    (r"doas: operation not permitted", Cause.SUDO_FORBIDDEN),
     (r"try again|incorrect password|no password was provided", Cause.SUDO_WRONG_PASSWORD),
     (r"not in the sudoers|may not run sudo|is not allowed to (run|execute)", Cause.SUDO_FORBIDDEN),
     (r"command not found|: not found|can't execute|unknown command|unrecognized command", Cause.PROGRAM_MISSING),
