@@ -4,9 +4,16 @@ from collections.abc import Callable
 from typing import Final
 
 from containers.models import Operation
+from containers.runs import copying, images, pruning
 from containers.runs.run import Run
 
 Perform = Callable[[Run], str]
-# The function performs and returns how it ended in a sentence, empty when there is nothing to add.
-RUNS: Final[dict[str, Perform]] = {}
 _KIND = Operation.Kind
+# The function performs and returns how it ended in a sentence, empty when there is nothing to add.
+RUNS: Final[dict[str, Perform]] = {
+    _KIND.IMAGE_PULL: images.pull,
+    _KIND.IMAGE_TAG: images.tag,
+    _KIND.IMAGE_REMOVE: images.remove,
+    _KIND.IMAGE_PRUNE: pruning.prune,
+    _KIND.IMAGE_COPY: copying.copy,
+}
