@@ -12,6 +12,7 @@ class SsmConfig(AppConfig):
 
     def ready(self) -> None:
         # Models cannot be imported before all apps are loaded.
+        from ssm import checks  # noqa: F401 - registers them
         from ssm.lib.roles import ensure_roles
 
         # Sent for apps with models only, in order: after the last of ours, the permissions of all exist.
