@@ -1,5 +1,6 @@
 """Doors to rows about people."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from django.db.models import Q, QuerySet
@@ -7,7 +8,7 @@ from django.db.models import Q, QuerySet
 from ssm.lib.roles import Right, SomeUser, can
 
 if TYPE_CHECKING:
-    from accounts.models import AuditEntry  # noqa: F401 - in the quoted bases below
+    from accounts.models import ApiToken, AuditEntry  # noqa: F401 - in the quoted bases below
 
 
 class AuditQuerySet(QuerySet["AuditEntry"]):
@@ -26,3 +27,17 @@ class AuditQuerySet(QuerySet["AuditEntry"]):
     def by(self, user: SomeUser) -> Self:
         """What somebody did, and what was tried in that name."""
         return self.filter(Q(user_id=user.pk) | Q(user_id=None, user_name=user.get_username()))
+
+
+class TokenQuerySet(QuerySet["ApiToken"]):
+    """Tokens of programs."""
+
+    def visible_to(self, user: SomeUser) -> Self:
+        """One's own; all for those who manage users."""
+        if can(user, Right.MANAGE_USERS):
+            return self.all()
+        return self.filter(user_id=user.pk) if user.is_authenticated else self.none()
+
+    def valid(self, moment: datetime) -> Self:
+        """Neither over nor revoked."""
+        return self.filter(revoked_at=None, expires_at__gt=moment)

@@ -3,6 +3,7 @@
 Every variable is documented in docs/configuration.md; a test compares the two.
 """
 
+from datetime import timedelta
 from pathlib import Path
 
 import django_stubs_ext
@@ -61,6 +62,8 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "channels",
     "encrypted_model_fields",
+    "axes",
+    "django_otp",
     "accounts",
     "devices",
     "registries",
@@ -155,15 +158,34 @@ CELERY_BEAT_SCHEDULE = {
     "poll-registries": {"task": "registries.poll_due", "schedule": 5.0, "options": {"expires": 5}},
     "evaluate-updates": {"task": "containers.evaluate_updates", "schedule": 3.0, "options": {"expires": 3}},
     "expire-knowledge": {"task": "registries.expire_knowledge", "schedule": 3600.0, "options": {"expires": 3600}},
+    "plan-backups": {"task": "containers.plan_backups", "schedule": 15.0, "options": {"expires": 15}},
     "expire-history": {"task": "containers.expire_history", "schedule": 3600.0, "options": {"expires": 3600}},
     "keep-statistics": {"task": "containers.keep_statistics", "schedule": 1800.0, "options": {"expires": 1800}},
 }
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": env_int("SSM_PASSWORD_LENGTH", 10, minimum=8, maximum=128)},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# Five wrong passwords for one name from one address: fifteen minutes of rest, whether the sixth is right or not.
+AXES_FAILURE_LIMIT = env_int("SSM_LOGIN_FAILURES", 5, minimum=3, maximum=100)
+AXES_COOLOFF_TIME = timedelta(seconds=env_int("SSM_LOGIN_REST_SECONDS", 900, minimum=10))
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "ssm.lib.addresses.client_address"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+# The audit tells of log-ins.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+# The log-in page itself says that somebody has to wait.
+SILENCED_SYSTEM_CHECKS = ["axes.W002"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
@@ -184,8 +206,35 @@ STORAGES = {
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
+# Backups of volumes. Worker and web processes share the store: a folder, or a bucket of an S3-compatible service.
+SSM_BACKUP_DIR = Path(env_str("SSM_BACKUP_DIR", str(DATA_DIR / "backups")))
+SSM_BACKUP_S3_BUCKET = env_str("SSM_BACKUP_S3_BUCKET", "")
+if SSM_BACKUP_S3_BUCKET:
+    STORAGES["backups"] = {
+        "BACKEND": "ssm.lib.s3.S3BackupStorage",
+        "OPTIONS": {
+            "bucket_name": SSM_BACKUP_S3_BUCKET,
+            "location": env_str("SSM_BACKUP_S3_PREFIX", ""),
+            "endpoint_url": env_str("SSM_BACKUP_S3_ENDPOINT", "") or None,
+            "region_name": env_str("SSM_BACKUP_S3_REGION", "") or None,
+            "access_key": env_secret("SSM_BACKUP_S3_ACCESS_KEY", "") or None,
+            "secret_key": env_secret("SSM_BACKUP_S3_SECRET_KEY", "") or None,
+        },
+    }
+else:
+    STORAGES["backups"] = {
+        "BACKEND": "ssm.lib.storage.PrivateFileStorage",
+        "OPTIONS": {"location": SSM_BACKUP_DIR},
+    }
+# 1 (fast) to 19 (small); the level costs CPU of the worker, and the memory of one stream.
+SSM_BACKUP_LEVEL = env_int("SSM_BACKUP_LEVEL", 3, minimum=1, maximum=19)
+SSM_BACKUP_UPLOAD_MIB = env_int("SSM_BACKUP_UPLOAD_MIB", 10240, minimum=1)
+# Engines walk all files of a volume to tell its size: that is asked for this seldom (0: only when somebody asks).
+SSM_VOLUME_SIZES_HOURS = env_int("SSM_VOLUME_SIZES_HOURS", 6, minimum=0)
 WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_AUTOREFRESH = DEBUG
+
+SSM_TOKEN_DAYS = env_int("SSM_TOKEN_DAYS", 365, minimum=1, maximum=3650)
 
 # Limits of one process; see docs/configuration.md for what each costs.
 SSM_HANDSHAKES_AT_ONCE = env_int("SSM_HANDSHAKES_AT_ONCE", 16, minimum=1)
