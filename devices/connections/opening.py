@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from devices.connections.direct import open_direct
 from devices.connections.refusals import error_for
@@ -12,6 +13,7 @@ from devices.errors import DeviceError, PermissionDenied, SocketMissing
 from devices.rules.refusals import Cause
 from devices.rules.targets import ConnectionTarget
 from devices.ssh.session import (
+    ChannelRefused,
     SshSession,
     check_host_key,
     close_transport,
@@ -39,6 +41,8 @@ AnyRoute = SocketRoute | ProgramRoute
 SUDO_CHECK_S = 10.0
 SSH = "ssh"
 PROGRAMS = ("docker", "podman")
+USER_ID = "{uid}"
+UID_S = 5.0
 # Causes that sudo has, in the order in which they help the user most.
 _SUDO_CAUSES = (Cause.SUDO_WRONG_PASSWORD, Cause.SUDO_FORBIDDEN, Cause.SUDO_NEEDS_PASSWORD, Cause.SUDO_MISSING)
 
@@ -65,6 +69,7 @@ def attach_engine(session: SshSession, target: ConnectionTarget, on_try: Callabl
     caller's when this raises: SocketMissing or PermissionDenied when no way works; NotDocker, EngineTooOld,
     EngineTimeout and ConnectionLost end the search, as another way would meet the same engine.
     """
+    target = _with_user_id(session, target)
     search = _Search(session, target)
     for route in search.routes():
         if on_try is not None:
@@ -74,6 +79,26 @@ def attach_engine(session: SshSession, target: ConnectionTarget, on_try: Callabl
         except (SocketMissing, PermissionDenied) as exc:
             search.failures.append((route, exc))
     raise search.conclusion()
+
+
+def _with_user_id(session: SshSession, target: ConnectionTarget) -> ConnectionTarget:
+    """The target with the user's number in its socket path, where ``{uid}`` stands in it (rootless engines).
+
+    It is the number of whoever uses the socket: the user to become if there is one. PermissionDenied if unknown.
+    """
+    if USER_ID not in target.socket_path:
+        return target
+    whom = [target.become_user] if target.become_user and target.elevation != "none" else []
+    try:
+        number = session.run(["id", "-u", *whom], UID_S).output.strip()
+    except ChannelRefused:
+        number = ""
+    if not number.isdecimal() or len(number) > 10:
+        raise PermissionDenied(
+            f"{target.label}: the host does not tell the number of the user, which the socket path needs.",
+            fix=f"Write the number itself in place of {USER_ID} into the socket path: it is what id -u prints.",
+        )
+    return replace(target, socket_path=target.socket_path.replace(USER_ID, number))
 
 
 class _Search:
@@ -88,7 +113,9 @@ class _Search:
     def routes(self) -> Iterator[AnyRoute]:
         """The routes worth trying; it is asked for the next one after `failures` got the last one."""
         order = [STREAMLOCAL, DIAL_STDIO, DIAL_STDIO_SUDO]
-        if self._target.channel_kind in order[1:]:
+        if self._target.forced_channel_kind:
+            order = [self._target.forced_channel_kind]
+        elif self._target.channel_kind in order[1:]:
             order.remove(self._target.channel_kind)
             order.insert(0, self._target.channel_kind)
         for kind in order:
@@ -97,11 +124,11 @@ class _Search:
             if kind == STREAMLOCAL:
                 yield SocketRoute(self._session, self._target)
             elif kind == DIAL_STDIO:
-                yield from self._programs(sudo=False)
-            elif self._target.authentication.sudo:
-                yield from self._programs(sudo=True)
+                yield from self._programs(become=False)
+            elif self._target.elevation != "none":
+                yield from self._programs(become=True)
                 if self._needs_password() and self._password_is_right():
-                    yield from self._programs(sudo=True, with_password=True)
+                    yield from self._programs(become=True, with_password=True)
 
     def conclusion(self) -> DeviceError:
         """One error for all the failures: what sudo said if it was allowed, else what the socket itself shows."""
@@ -115,6 +142,8 @@ class _Search:
         for wanted in (Cause.PERMISSION, Cause.FORWARDING, Cause.NO_SESSIONS):
             if wanted in causes:
                 return self._error_with(wanted)
+        if not self.failures:  # sudo is all that is allowed, and the device does not allow it
+            return error_for(Cause.SUDO_FORBIDDEN, self._target)
         return self.failures[-1][1]
 
     def _error_with(self, cause: Cause) -> DeviceError:
@@ -123,9 +152,9 @@ class _Search:
                 return error
         return error_for(cause, self._target)
 
-    def _programs(self, *, sudo: bool, with_password: bool = False) -> Iterator[ProgramRoute]:
+    def _programs(self, *, become: bool, with_password: bool = False) -> Iterator[ProgramRoute]:
         for program in PROGRAMS:
-            route = ProgramRoute(self._session, self._target, program, sudo=sudo, with_password=with_password)
+            route = ProgramRoute(self._session, self._target, program, become=become, with_password=with_password)
             yield route
             if route.cause is not Cause.PROGRAM_MISSING:
                 return
@@ -136,7 +165,8 @@ class _Search:
         return bool(causes & {Cause.ENGINE_DOWN, Cause.NOT_A_SOCKET, Cause.NO_SESSIONS}) and bool(self.failures)
 
     def _needs_password(self) -> bool:
-        return self.failures[-1][0].cause is Cause.SUDO_NEEDS_PASSWORD and bool(self._target.authentication.password)
+        asked = self.failures[-1][0].cause is Cause.SUDO_NEEDS_PASSWORD
+        return asked and self._target.elevation == "sudo" and bool(self._target.elevation_password)
 
     def _password_is_right(self) -> bool:
         cause = check_sudo_password(self._session, self._target, SUDO_CHECK_S)
