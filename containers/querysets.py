@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Image,
         Network,
         Operation,
+        Replacement,
         UpdateCheck,
         UpdatePolicy,
         UpdateStatus,
@@ -149,6 +150,24 @@ class ImageQuerySet(ScopedQuerySet["Image"]):
         )
         return in_groups(limit) & Q(Exists(users))
 
+    def with_users(self) -> Self:
+        """With ``container_count`` and ``running_count``: how many containers were created from it, how many run."""
+        containers = self.model._meta.get_field("device").related_model._meta.get_field("containers").related_model
+        users = containers._default_manager.filter(
+            device=OuterRef("device"), image_id=OuterRef("engine_id"), removed_at=None
+        )
+
+        def counted(chosen: Any) -> Any:
+            numbers = chosen.order_by().values("image_id").annotate(number=Count("pk")).values("number")
+            return Coalesce(Subquery(numbers, output_field=IntegerField()), 0)
+
+        running = users.filter(state__in=["running", "paused", "restarting"])
+        return self.annotate(container_count=counted(users), running_count=counted(running))
+
+    def for_page(self) -> Self:
+        """With all that rows show, in one query; what is large stays in the database."""
+        return self.select_related("device").defer("history", "layers", "config", "labels").with_users()
+
 
 def _json_list(**members: Any) -> Func:
     """A JSON list of one object with these texts."""
@@ -234,6 +253,18 @@ class UpdatePolicyQuerySet(ScopedQuerySet["UpdatePolicy"]):
     def in_force(self, moment: datetime) -> Self:
         """Neither undone nor over."""
         return self.filter(Q(until=None) | Q(until__gt=moment), ended_at=None)
+
+
+class ReplacementQuerySet(ScopedQuerySet["Replacement"]):
+    """Containers that were replaced."""
+
+    def within(self, limit: Limit) -> Q:
+        """Of containers within the limit."""
+        return in_groups(limit) & labelled(limit, "container__labels")
+
+    def overdue(self, moment: datetime) -> Self:
+        """Kept for as long as they were to be."""
+        return self.filter(state="kept", keep_until__lte=moment)
 
 
 class UpdateCheckQuerySet(QuerySet["UpdateCheck"]):

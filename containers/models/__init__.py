@@ -4,6 +4,7 @@ from containers.models.activity import LONG_KINDS, Batch, BatchStanding, Event, 
 from containers.models.images import Image
 from containers.models.inventory import Container
 from containers.models.networks import Network
+from containers.models.replacements import Replacement
 from containers.models.statistics import ContainerUsage, HostUsage
 from containers.models.updates import UpdateCheck, UpdatePolicy, UpdateStatus
 from containers.models.volumes import Backup, BackupPlan, Volume
@@ -21,6 +22,7 @@ __all__ = [
     "Image",
     "Network",
     "Operation",
+    "Replacement",
     "UpdateCheck",
     "UpdatePolicy",
     "UpdateStatus",
