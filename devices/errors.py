@@ -205,6 +205,22 @@ class EngineTimeout(DeviceError):
     status = 504
 
 
+class PortSilent(DeviceError):
+    """Nothing answers at a container's port as it should; the connection to the host is fine."""
+
+    code = "port_silent"
+
+    @property
+    def is_answer(self) -> bool:
+        return True
+
+
+class PortForbidden(PortSilent):
+    """The host opens no connections to its ports for this user."""
+
+    code = "port_forbidden"
+
+
 class EngineError(DeviceError):
     """The engine answered with an error. details: engine_status, engine_message."""
 

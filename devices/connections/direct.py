@@ -26,6 +26,8 @@ from devices.errors import (
     ConnectionRefused,
     ConnectionTimedOut,
     DeviceError,
+    EngineError,
+    NotDocker,
     PermissionDenied,
     SocketMissing,
 )
@@ -206,6 +208,17 @@ class DirectSession:
             raise ChannelRefused("no commands without SSH")
         return _run_here(self.target, arguments, timeout_s, stdin)
 
+    def open_tcp(self, address: str, port: int, timeout_s: float) -> DirectChannel:
+        """A connection to a port of the engine's host: only for the local socket, where that is this machine."""
+        if self._kind != LOCAL:
+            raise ChannelRefused("no ports without SSH")
+        try:
+            raw = socket.create_connection((address, port), timeout_s)
+        except OSError as exc:
+            raise ChannelRefused(str(exc)) from exc
+        # Of a session of its own: what becomes of this connection says nothing about the engine's.
+        return DirectChannel(raw, DirectSession(self.target, self._dial, self._kind))
+
     def ask_for_life(self) -> None:
         """Nothing to do: the request that is under way is the question, and the kernel hears the answer."""
 
@@ -285,6 +298,14 @@ def open_direct(target: ConnectionTarget, handshakes: AbstractContextManager[obj
     try:
         with handshakes or nullcontext():
             return Engine(target, session, DirectRoute(session, target.transport))
+    except EngineError as exc:
+        session.close()
+        if target.transport == TCP and "https" in exc.engine_message.lower():
+            raise NotDocker(
+                f"{target.label}: the engine on {target.address} port {target.port} speaks TLS only.",
+                fix="Choose TCP with TLS for this device, with the certificates of that engine.",
+            ) from exc
+        raise
     except BaseException:
         session.close()
         raise

@@ -17,6 +17,7 @@ from devices.docker.exchange import (
     request_bytes,
     send_pieces,
 )
+from devices.docker.ports import ask_port
 from devices.docker.routes import Channel, Route, Session
 from devices.docker.streams import EngineStream
 from devices.docker.versions import choose_api_version
@@ -219,6 +220,10 @@ class Engine:
         ChannelRefused where commands are not allowed; ConnectionLost when it does not end in time.
         """
         return self._session.run(arguments, timeout_s)
+
+    def ask_port(self, address: str, port: int, path: str = "", timeout_s: float = 5.0) -> int:
+        """Connect to a TCP port as the host reaches it; with a path, the status of a GET by HTTP. See `ports.ask_port`."""
+        return ask_port(self._session, self.target.label, address, port, path, timeout_s)
 
     def lease(self, deadline: Deadline) -> Channel:
         """A channel for docker-py's requests; `give_back` or `discard` it. DeviceError."""

@@ -60,6 +60,9 @@ class Session(Protocol):
     def run(self, arguments: list[str], timeout_s: float, stdin: bytes = b"") -> ProgramResult:
         """Run one short program on the host. ChannelRefused where that is not to be had."""
 
+    def open_tcp(self, address: str, port: int, timeout_s: float) -> Channel:
+        """A channel to a TCP port as the host reaches it. ChannelRefused where that is not to be had."""
+
     def lost(self) -> DeviceError:
         """The error for whoever was using it when it ended."""
 
