@@ -8,6 +8,7 @@ from django.db.models import (
     Count,
     Exists,
     Func,
+    IntegerField,
     JSONField,
     OuterRef,
     Prefetch,
@@ -150,12 +151,24 @@ class ImageQuerySet(ScopedQuerySet["Image"]):
         )
         return in_groups(limit) & Q(Exists(users))
 
-    def with_users(self) -> Self:
-        """With ``container_count`` and ``running_count``: how many containers were created from it, how many run."""
+    def _users(self) -> Any:
+        """Present containers that were created from the outer query's image."""
         containers = self.model._meta.get_field("device").related_model._meta.get_field("containers").related_model
-        users = containers._default_manager.filter(
+        return containers._default_manager.filter(
             device=OuterRef("device"), image_id=OuterRef("engine_id"), removed_at=None
         )
+
+    def used(self) -> Self:
+        """That a container was created from, running or not."""
+        return self.filter(Exists(self._users()))
+
+    def unused(self) -> Self:
+        """That no container was created from."""
+        return self.filter(~Exists(self._users()))
+
+    def with_users(self) -> Self:
+        """With ``container_count`` and ``running_count``: how many containers were created from it, how many run."""
+        users = self._users()
 
         def counted(chosen: Any) -> Any:
             numbers = chosen.order_by().values("image_id").annotate(number=Count("pk")).values("number")
