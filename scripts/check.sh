@@ -26,8 +26,8 @@ check imports "$bin/lint-imports"
 check django "$bin/python" manage.py check --deploy --fail-level WARNING
 check migrations "$bin/python" manage.py makemigrations --check --dry-run
 check templates "$bin/python" scripts/scan_templates.py
-# H015 wants a line break after headings, which only moves white space about.
 check audit "$bin/python" scripts/audit.py
+# H015 wants a line break after headings, which only moves white space about.
 check markup "$bin/djlint" --lint --quiet --profile django --ignore H015 templates
 
 [ -z "$failed" ] || {
