@@ -199,7 +199,7 @@ class Host(EngineAccess):
     def start_ssh(self, *, wait: bool = True) -> None:
         """Have sshd running; with `wait` until it greets."""
         if not find_daemon(self.body.require_init(), "ssh", _SSH_PROGRAMS):
-            self._spawn("ssh", "/usr/sbin/sshd -D -e -f /etc/ssh/sshd_config")
+            self.spawn("ssh", "/usr/sbin/sshd -D -e -f /etc/ssh/sshd_config")
         if wait:
             wait_until(self.has_ssh, 20, f"{self.name}'s sshd")
 
@@ -251,10 +251,10 @@ class Host(EngineAccess):
                 self.exec(
                     "mkdir -p /run/podman && ln -sfn podman/podman.sock /run/docker.sock; rm -f /run/podman/podman.sock"
                 )
-                self._spawn("engine", "podman system service --time=0 unix:///run/podman/podman.sock")
+                self.spawn("engine", "podman system service --time=0 unix:///run/podman/podman.sock")
             else:
                 self.exec(["rm", "-f", "/run/docker.pid", "/run/docker/containerd/containerd.pid"])
-                self._spawn("engine", f"dockerd -H unix://{SOCKET}")
+                self.spawn("engine", f"dockerd -H unix://{SOCKET}")
         if not wait:
             return
         wait_until(self.ping, 90, f"{self.name}'s engine")
@@ -274,6 +274,11 @@ class Host(EngineAccess):
         done = run(*self.body.command(*words), check=check, environment=self.body.environment(), timeout_s=timeout_s)
         return done.stdout
 
+    def spawn(self, role: str, command: str) -> None:
+        """Start a daemon that plays a role (ssh, engine, or a name of the test's own); its output goes to /var/log."""
+        inner = f"echo $$ > /run/fleet/{role}.pid; exec {command}"
+        self.exec(f"setsid sh -c '{inner}' </dev/null >>/var/log/{role}.log 2>&1 &")
+
     # -- inside
 
     @property
@@ -290,10 +295,6 @@ class Host(EngineAccess):
     @property
     def _kept_key(self) -> Path:
         return self.directory / "first_key"
-
-    def _spawn(self, role: str, command: str) -> None:
-        inner = f"echo $$ > /run/fleet/{role}.pid; exec {command}"
-        self.exec(f"setsid sh -c '{inner}' </dev/null >>/var/log/{role}.log 2>&1 &")
 
     def _make_key(self, place: Path, comment: str) -> None:
         key = place / f"ssh_host_{KEY_TYPE}_key"
