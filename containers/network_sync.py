@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from django.db import transaction
 
-from containers.models import Network
+from containers.models import Network, Operation
 from containers.push import publish
 from containers.rules.inspection import is_engine_id
 from containers.rules.networks import NetworkFacts, network_facts
@@ -48,7 +48,8 @@ def sweep_networks(device: Device, engine: Engine) -> int:
     facts = {item.engine_id: item for item in found if item is not None}
     with transaction.atomic(durable=True):
         # A row that was written after the list was asked for is news that the list does not have.
-        gone = Network.objects.filter(device=device, seen_at__lt=started_at).exclude(engine_id__in=facts)
+        known = [*facts, *_being_remade(device)]
+        gone = Network.objects.filter(device=device, seen_at__lt=started_at).exclude(engine_id__in=known)
         vanished = list(gone.values_list("pk", flat=True))
         Network.objects.filter(pk__in=vanished).delete()
         fresh = _write(device, facts.values(), started_at)
@@ -88,10 +89,36 @@ def refresh_network(device: Device, engine: Engine, engine_id: str) -> Network |
 
 def forget(device: Device, engine_id: str) -> None:
     """Take away the row of a network that the host has no more, and tell open pages."""
+    if engine_id in _being_remade(device):
+        return
     gone = Network.objects.filter(device=device, engine_id=engine_id)
     vanished = list(gone.values_list("pk", flat=True))
     gone.delete()
     publish("network", device.pk, vanished, what="vanished")
+
+
+def _being_remade(device: Device) -> list[str]:
+    """Ids of networks that an operation removes only to make them anew: their rows stay, as their successors'. A query.
+
+    Whoever performs it says so with ``take_over`` or ``forget`` at its end.
+    """
+    remaking = Operation.objects.active().filter(device=device, kind=Operation.Kind.NETWORK_CONFIGURE)
+    return list(remaking.values_list("engine_id", flat=True))
+
+
+def take_over(device: Device, engine: Engine, old_id: str, new_id: str) -> None:
+    """Have the row of a network go on as that of its successor. Raises DeviceError."""
+    facts = inspect_network(engine, new_id)
+    with transaction.atomic(durable=True):
+        row = Network.objects.select_for_update().filter(device=device, engine_id=old_id).first()
+        if row is not None:
+            # An event of its making may have been quicker.
+            Network.objects.filter(device=device, engine_id=new_id).exclude(pk=row.pk).delete()
+            row.engine_id = new_id
+            row.save(update_fields=["engine_id"])
+            publish("network", device.pk, [row.pk], what="appeared")
+        if facts is not None:
+            _write(device, [facts], now())
 
 
 def apply_network_event(device: Device, engine: Engine, action: str, engine_id: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from containers.models import Operation
-from containers.runs import copying, images, pruning
+from containers.runs import copying, images, network_changes, networks, pruning
 from containers.runs.run import Run
 
 Perform = Callable[[Run], str]
@@ -16,4 +16,10 @@ RUNS: Final[dict[str, Perform]] = {
     _KIND.IMAGE_REMOVE: images.remove,
     _KIND.IMAGE_PRUNE: pruning.prune,
     _KIND.IMAGE_COPY: copying.copy,
+    _KIND.NETWORK_CREATE: networks.create,
+    _KIND.NETWORK_REMOVE: networks.remove,
+    _KIND.NETWORK_PRUNE: networks.prune,
+    _KIND.NETWORK_CONNECT: networks.connect,
+    _KIND.NETWORK_DISCONNECT: networks.disconnect,
+    _KIND.NETWORK_CONFIGURE: network_changes.configure,
 }
