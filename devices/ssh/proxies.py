@@ -61,7 +61,7 @@ def _http(raw: socket.socket, proxy: Proxy, target: ConnectionTarget, deadline: 
     _send(raw, rules.connect_request(target.address, target.port, proxy.username, proxy.password), deadline)
     head = b""
     while not head.endswith((b"\r\n\r\n", b"\n\n")):
-        if len(head) >= rules.MOST_HEAD_BYTES:
+        if len(head) >= rules.MOST_HEAD_BYTES or not rules.HTTP_BEGINS.startswith(head[: len(rules.HTTP_BEGINS)]):
             raise rules.ProxyError("what answers there is not an HTTP proxy")
         head += _exactly(raw, 1, deadline)
     rules.connect_reply(head)
