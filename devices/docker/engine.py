@@ -222,7 +222,7 @@ class Engine:
         return self._session.run(arguments, timeout_s)
 
     def ask_port(self, address: str, port: int, path: str = "", timeout_s: float = 5.0) -> int:
-        """Connect to a TCP port as the host reaches it; with a path, the status of a GET by HTTP. See `ports.ask_port`."""
+        """Connect to a TCP port as the host reaches it; with a path, the status of a GET. See `ports.ask_port`."""
         return ask_port(self._session, self.target.label, address, port, path, timeout_s)
 
     def lease(self, deadline: Deadline) -> Channel:

@@ -1,4 +1,4 @@
-"""Ask a TCP port of a container, as its host reaches it, whether something sensible answers. Nothing runs there for it."""
+"""Ask a TCP port of a container, as its host reaches it, whether something sensible answers."""
 
 from typing import Final
 
@@ -27,7 +27,7 @@ def ask_port(session: Session, label: str, address: str, port: int, path: str, t
         if "rohibited" in str(exc) or "no ports" in str(exc):
             raise PortForbidden(
                 f"{label}: the host opens no connections to ports for this user.",
-                fix="Allow it in the host's sshd_config (AllowTcpForwarding local, PermitOpen), or leave the probe out.",
+                fix="Allow it in the host's sshd_config (AllowTcpForwarding, PermitOpen), or leave the probe out.",
             ) from exc
         raise PortSilent(f"{label}: nothing takes connections at {place}.") from exc
     try:
