@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from devices import views
+from devices.views import devices as views
 
 app_name = "devices"
 urlpatterns = [

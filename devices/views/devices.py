@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django_htmx.http import HttpResponseClientRedirect
 
 from devices.connection_tests import stream, untried_steps
-from devices.forms import SCHEDULES, ConnectionTestForm, DeviceForm, preview
+from devices.forms.devices import SCHEDULES, ConnectionTestForm, DeviceForm, preview
 from devices.models import Device
 from devices.querysets import DeviceQuerySet
 from devices.rules.host_keys import HostKeyError, PinnedKey, parse_host_key
