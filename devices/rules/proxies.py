@@ -29,16 +29,14 @@ class ProxyError(ValueError):
 
 def socks_greeting(*, has_login: bool) -> bytes:
     """The first message: which proofs we can give."""
-    return bytes([5, 2, HTTP_BEGINS = b"HTTP/1."
-NO_PROOF, BY_PASSWORD]) if has_login else bytes([5, 1, NO_PROOF])
+    return bytes([5, 2, NO_PROOF, BY_PASSWORD]) if has_login else bytes([5, 1, NO_PROOF])
 
 
 def socks_method(answer: bytes) -> int:
     """The proof that the proxy wants, from its two bytes. ProxyError if it is no SOCKS 5 proxy or wants another."""
     if answer[:1] != b"\x05":
         raise ProxyError("what answers there is not a SOCKS 5 proxy")
-    if answer[1] not in (HTTP_BEGINS = b"HTTP/1."
-NO_PROOF, BY_PASSWORD):
+    if answer[1] not in (NO_PROOF, BY_PASSWORD):
         raise ProxyError("it wants a user name and a password")
     return answer[1]
 

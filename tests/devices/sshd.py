@@ -1,4 +1,4 @@
-"""Real OpenSSH servers on free loopback ports, which let the user in who runs the tests, by keys, certificates or nothing."""
+"""Real OpenSSH servers on free loopback ports: they let the user in who runs the tests, by keys or certificates."""
 
 import contextlib
 import getpass

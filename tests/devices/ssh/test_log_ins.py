@@ -169,9 +169,13 @@ def test_two_keys_one_after_the_other_log_in(tmp_path: Path, agent: Path) -> Non
 
 def test_half_a_log_in_says_what_is_wanted_after_it(tmp_path: Path) -> None:
     lines = ("AuthenticationMethods publickey,password", "PasswordAuthentication yes")
-    with sshd(tmp_path / "sshd", [KEYS["ed25519"]], *lines) as strict:
-        with no_threads_left(), pytest.raises(AuthenticationFailed) as caught:
-            open_session(strict.target(Authentication(USER, private_key=private_text(KEYS["ed25519"]))))
+    who = Authentication(USER, private_key=private_text(KEYS["ed25519"]))
+    with (
+        sshd(tmp_path / "sshd", [KEYS["ed25519"]], *lines) as strict,
+        no_threads_left(),
+        pytest.raises(AuthenticationFailed) as caught,
+    ):
+        open_session(strict.target(who))
 
     assert "it took a part, and wants password after that" in caught.value.message
     assert "Add a password" in caught.value.fix

@@ -70,9 +70,12 @@ def test_key_of_each_jump_host_is_checked_before_anything_is_sent(servers: list[
 
 
 def test_jump_host_that_gives_no_way_is_named(servers: list[Sshd], tmp_path: Path) -> None:
-    with sshd(tmp_path / "sshd", [KEY], "AllowTcpForwarding no") as closed, no_threads_left():
-        with pytest.raises(JumpRefused) as caught:
-            open_session(servers[0].target(WHO, hops=(closed.target(WHO, name="bastion"),)))
+    with (
+        sshd(tmp_path / "sshd", [KEY], "AllowTcpForwarding no") as closed,
+        no_threads_left(),
+        pytest.raises(JumpRefused) as caught,
+    ):
+        open_session(servers[0].target(WHO, hops=(closed.target(WHO, name="bastion"),)))
 
     assert caught.value.message.startswith("bastion ")
     assert "AllowTcpForwarding" in caught.value.fix
@@ -235,7 +238,7 @@ def test_proxy_that_gives_no_way_is_told_apart(
 
 @pytest.mark.parametrize(("family", "address"), [("ipv6", "127.0.0.1"), ("ipv4", "::1")])
 def test_address_of_the_wrong_family_is_not_tried(servers: list[Sshd], family: str, address: str) -> None:
-    with pytest.raises(NameNotFound, match="set to IPv. only"):
+    with pytest.raises(NameNotFound, match=r"set to IPv. only"):
         open_session(servers[0].target(WHO, address=address, address_family=family))
 
 
