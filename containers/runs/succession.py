@@ -120,8 +120,22 @@ def remember(operation: Operation, state: dict[str, Any], specification: dict[st
     Replacement.objects.filter(pk__in=surplus).delete()
 
 
-def mark_removed(device: Device, engine_ids: list[str]) -> None:
-    """Note that kept containers are gone from their host."""
-    Replacement.objects.filter(device=device, old_engine_id__in=engine_ids, state=Replacement.State.KEPT).update(
-        state=Replacement.State.REMOVED, ended_at=now(), keep_until=None
+def mark_removed(replacement: Replacement) -> None:
+    """Note that a kept container is gone; it can be made anew all the same."""
+    _end(replacement, Replacement.State.REMOVED)
+
+
+def mark_restored(replacement: Replacement) -> None:
+    """Note that what was replaced is back in its place."""
+    _end(replacement, Replacement.State.RESTORED)
+
+
+def keep_on(replacement: Replacement) -> None:
+    """Leave a kept container to the people who use it."""
+    Replacement.objects.filter(pk=replacement.pk).update(keep_until=None)
+
+
+def _end(replacement: Replacement, state: str) -> None:
+    Replacement.objects.filter(pk=replacement.pk).exclude(state=Replacement.State.RESTORED).update(
+        state=state, ended_at=now(), keep_until=None
     )

@@ -4,13 +4,16 @@ from collections.abc import Callable
 from typing import Final
 
 from containers.models import Operation
-from containers.runs import copying, images, network_changes, networks, pruning
+from containers.runs import copying, images, network_changes, networks, pruning, updates
 from containers.runs.run import Run
 
 Perform = Callable[[Run], str]
 _KIND = Operation.Kind
 # The function performs and returns how it ended in a sentence, empty when there is nothing to add.
 RUNS: Final[dict[str, Perform]] = {
+    _KIND.UPDATE: updates.update,
+    _KIND.ROLLBACK: updates.roll_back,
+    _KIND.DISCARD: updates.discard,
     _KIND.IMAGE_PULL: images.pull,
     _KIND.IMAGE_TAG: images.tag,
     _KIND.IMAGE_REMOVE: images.remove,
