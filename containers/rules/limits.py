@@ -47,9 +47,7 @@ class Limits:
     @property
     def cpus_text(self) -> str:
         """CPUs for a form's field, as short as it can be said."""
-        if not self.nano_cpus:
-            return ""
-        return f"{self.nano_cpus / 1_000_000_000:.9f}".rstrip("0").rstrip(".")
+        return cpus_text(self.nano_cpus)
 
 
 def limits_of(host_config: Mapping[str, Any]) -> Limits:
@@ -76,7 +74,7 @@ def read_limits(form: Mapping[str, str], now: Limits) -> dict[str, Any]:
     restart_tries. Raises ParameterError.
     """
     body: dict[str, Any] = {}
-    memory = _size(form, "memory")
+    memory = read_size(form, "memory")
     if memory != now.memory:
         if memory is None:
             raise ParameterError("memory", "The Engine cannot lift a limit of memory: recreate the container for that.")
@@ -84,7 +82,7 @@ def read_limits(form: Mapping[str, str], now: Limits) -> dict[str, Any]:
             raise ParameterError("memory", "The Engine takes 6 MiB at least.")
         # Left as it is, it would have to be the larger one of the two.
         body |= {"Memory": memory, "MemorySwap": -1 if now.memory_swap == -1 else 2 * memory}
-    reservation = _size(form, "memory_reservation")
+    reservation = read_size(form, "memory_reservation")
     if reservation != now.memory_reservation:
         if reservation is None:
             raise ParameterError("memory_reservation", "The Engine cannot lift it: give another value.")
@@ -92,15 +90,15 @@ def read_limits(form: Mapping[str, str], now: Limits) -> dict[str, Any]:
     limit = memory or 0
     if reservation and limit and reservation > limit:
         raise ParameterError("memory_reservation", "It must not be more than the limit of memory.")
-    cpus = _cpus(form)
+    cpus = read_cpus(form)
     if cpus != now.nano_cpus:
         if cpus is None:
             raise ParameterError("cpus", "The Engine cannot lift a limit of CPUs: give the number that the host has.")
         body["NanoCpus"] = cpus
-    shares = _whole(form, "cpu_shares", 2, 262_144)
+    shares = read_whole(form, "cpu_shares", 2, 262_144)
     if shares is not None and shares != now.cpu_shares:
         body["CpuShares"] = shares
-    pids = _whole(form, "pids", 1, 4_194_304)
+    pids = read_whole(form, "pids", 1, 4_194_304)
     if pids != now.pids:
         body["PidsLimit"] = pids if pids is not None else -1
     return body | _policy(form, now)
@@ -110,7 +108,7 @@ def _policy(form: Mapping[str, str], now: Limits) -> dict[str, Any]:
     policy = form.get("restart_policy", "no")
     if policy not in RESTART_POLICIES:
         raise ParameterError("restart_policy", f"Choose one of {', '.join(RESTART_POLICIES)}.")
-    tries = _whole(form, "restart_tries", 0, 1_000_000) or 0
+    tries = read_whole(form, "restart_tries", 0, 1_000_000) or 0
     if policy != "on-failure":
         tries = 0
     if (policy, tries) == (now.restart_policy, now.restart_tries):
@@ -147,12 +145,18 @@ def size_text(size: int | None) -> str:
     return str(size)
 
 
+def cpus_text(nano: int | None) -> str:
+    """Billionths of a CPU as a number of CPUs for a form, as short as it can be said; empty for none."""
+    return f"{nano / 1_000_000_000:.9f}".rstrip("0").rstrip(".") if nano else ""
+
+
 def _positive(value: Any) -> int | None:
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return value if is_number and 0 < value < _LARGEST else None
 
 
-def _size(form: Mapping[str, str], field: str) -> int | None:
+def read_size(form: Mapping[str, str], field: str) -> int | None:
+    """Bytes from a field such as "512m" or "1.5g"; None for an empty one and for 0. Raises ParameterError."""
     text = form.get(field, "").strip()
     if not text or text == "0":
         return None
@@ -166,7 +170,8 @@ def _size(form: Mapping[str, str], field: str) -> int | None:
     return size
 
 
-def _cpus(form: Mapping[str, str]) -> int | None:
+def read_cpus(form: Mapping[str, str]) -> int | None:
+    """Billionths of a CPU from the field ``cpus``; None for an empty one and for 0. Raises ParameterError."""
     text = form.get("cpus", "").strip().replace(",", ".")
     if not text or text == "0":
         return None
@@ -177,7 +182,8 @@ def _cpus(form: Mapping[str, str]) -> int | None:
     return nano
 
 
-def _whole(form: Mapping[str, str], field: str, least: int, most: int) -> int | None:
+def read_whole(form: Mapping[str, str], field: str, least: int, most: int) -> int | None:
+    """A whole number within bounds; None for an empty field. Raises ParameterError."""
     text = form.get(field, "").strip()
     if not text or (text in ("0", "-1") and least > 0):
         return None

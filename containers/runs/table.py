@@ -4,13 +4,15 @@ from collections.abc import Callable
 from typing import Final
 
 from containers.models import Operation
-from containers.runs import copying, images, network_changes, networks, pruning, updates
+from containers.runs import copying, creating, images, network_changes, networks, pruning, updates
 from containers.runs.run import Run
 
 Perform = Callable[[Run], str]
 _KIND = Operation.Kind
 # The function performs and returns how it ended in a sentence, empty when there is nothing to add.
 RUNS: Final[dict[str, Perform]] = {
+    _KIND.CREATE: creating.create,
+    _KIND.RECREATE: creating.recreate,
     _KIND.UPDATE: updates.update,
     _KIND.ROLLBACK: updates.roll_back,
     _KIND.DISCARD: updates.discard,
