@@ -22,7 +22,9 @@ from containers.image_sync import sweep_images
 from containers.models import Container, Event, Operation
 from containers.network_sync import sweep_networks
 from containers.push import publish
+from containers.rules.helpers import is_helper
 from containers.rules.inspection import ContainerFacts, container_facts, is_engine_id, list_digest, time_ns
+from containers.volume_sync import sweep_volumes
 from devices.connections import Engine
 from devices.errors import DeviceError, EngineNotFound, NotDocker
 from devices.models import Device, now
@@ -70,6 +72,7 @@ _COPIED: Final = [
 _OTHERS: Final[dict[str, Callable[[Device, Engine], int]]] = {
     "images": sweep_images,
     "networks": sweep_networks,
+    "volumes": sweep_volumes,
 }
 # Begins a name that no engine gives, for a container whose new name is not known yet.
 _PASSING: Final = "renamed: "
@@ -111,7 +114,9 @@ def take_snapshot(engine: Engine) -> Snapshot:
         # Not to be taken for an empty list: every row of the device would vanish.
         raise NotDocker(f"{engine.target.label}: the engine's list of containers is no list.")
     entries: dict[str, Mapping[str, Any]] = {
-        str(entry["Id"]): entry for entry in listed if isinstance(entry, dict) and is_engine_id(entry.get("Id"))
+        str(entry["Id"]): entry
+        for entry in listed
+        if isinstance(entry, dict) and is_engine_id(entry.get("Id")) and not is_helper(entry.get("Labels"))
     }
     return Snapshot(clock_ns=clock_ns, info=info, entries=entries)
 

@@ -8,12 +8,13 @@ from celery import shared_task
 from django.conf import settings
 from django.db import OperationalError
 
-from containers import execution, operations, sync
+from containers import backup_plans, execution, operations, sync
 from containers.events import loops
 from containers.models import LONG_KINDS, Event, Operation
 from containers.push import publish
 from containers.statistics import rollup, sampling
 from containers.updates import cycle
+from containers.volume_sync import measure_volumes
 from devices import work
 from devices.connections import pool
 from devices.models import Device
@@ -139,3 +140,27 @@ def check_device_updates(device_id: str) -> None:
 def evaluate_updates() -> None:
     """Decide anew about updates where something moved."""
     cycle.evaluate_moved()
+
+
+@shared_task(name="containers.plan_backups")
+def plan_backups() -> None:
+    """Ask for the backups that are due, and have those deleted that no rule keeps."""
+    backup_plans.tick()
+
+
+@shared_task(name=backup_plans.DELETE_TASK)
+def delete_backup(backup_id: str) -> None:
+    """Delete the files and the row of a backup."""
+    backup_plans.delete(backup_id)
+
+
+@shared_task(name="containers.measure_volumes")
+def measure_device_volumes(device_id: str) -> None:
+    """Ask a device's engine for the sizes of its volumes."""
+    device = Device.objects.filter(pk=device_id).first()
+    if device is None:
+        return
+    try:
+        measure_volumes(device, pool.engine(connection_target(device)))
+    except SsmError as exc:
+        logger.warning("volumes not measured: %s", exc, extra={"device": device_id})

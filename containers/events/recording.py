@@ -11,7 +11,9 @@ from containers.models import Container, Event
 from containers.network_sync import announce_of, apply_network_event
 from containers.push import publish
 from containers.rules.events import EngineEvent, describe
+from containers.rules.helpers import is_helper
 from containers.rules.inspection import time_from_ns
+from containers.volume_sync import apply_volume_event
 from devices.connections import Engine
 from devices.models import Device, now
 
@@ -25,12 +27,16 @@ def record(device: Device, engine: Engine, events: list[EngineEvent]) -> bool:
     the events come again after the reconnect; else ``record_unseen`` is for what a working engine refuses to tell.
     """
     last = events[-1]
+    if is_helper(last.attributes):
+        return False
     changing = [event for event in events if event.changes_container]
     if not changing:
         if last.kind == "image":
             apply_image_event(device, engine, last.action, last.actor_id)
         elif last.kind == "network":
             apply_network_event(device, engine, last.action, last.actor_id)
+        elif last.kind == "volume":
+            apply_volume_event(device, engine, last.action, last.actor_id)
         with transaction.atomic(durable=True):
             _note(device, events, _row_of(device, last))
         return False

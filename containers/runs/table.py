@@ -4,7 +4,18 @@ from collections.abc import Callable
 from typing import Final
 
 from containers.models import Operation
-from containers.runs import copying, creating, images, network_changes, networks, pruning, updates
+from containers.runs import (
+    backups,
+    copying,
+    creating,
+    images,
+    network_changes,
+    networks,
+    pruning,
+    restoring,
+    updates,
+    volumes,
+)
 from containers.runs.run import Run
 
 Perform = Callable[[Run], str]
@@ -27,4 +38,9 @@ RUNS: Final[dict[str, Perform]] = {
     _KIND.NETWORK_CONNECT: networks.connect,
     _KIND.NETWORK_DISCONNECT: networks.disconnect,
     _KIND.NETWORK_CONFIGURE: network_changes.configure,
+    _KIND.VOLUME_CREATE: volumes.create,
+    _KIND.VOLUME_REMOVE: volumes.remove,
+    _KIND.VOLUME_PRUNE: volumes.prune,
+    _KIND.VOLUME_BACKUP: backups.back_up,
+    _KIND.VOLUME_RESTORE: restoring.restore,
 }
