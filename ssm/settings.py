@@ -64,7 +64,7 @@ INSTALLED_APPS = [
     "encrypted_model_fields",
     "axes",
     "django_otp",
-    "accounts",
+    "ssm.accounts",
     "devices",
     "registries",
     "containers",
@@ -75,11 +75,13 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "ssm.middleware.content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "ssm.accounts.middleware.note_sessions",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "ssm.accounts.middleware.PeopleMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -242,6 +244,7 @@ SSM_CONNECTIONS_KEPT = env_int("SSM_CONNECTIONS_KEPT", 600, minimum=1)
 SSM_CONNECTION_IDLE_SECONDS = env_int("SSM_CONNECTION_IDLE_SECONDS", 900, minimum=10)
 SSM_EVENT_RETENTION_DAYS = env_int("SSM_EVENT_RETENTION_DAYS", 30, minimum=1)
 SSM_OPERATION_RETENTION_DAYS = env_int("SSM_OPERATION_RETENTION_DAYS", 365, minimum=1)
+SSM_API_REQUESTS_PER_MINUTE = env_int("SSM_API_REQUESTS_PER_MINUTE", 600, minimum=1)
 SSM_LOG_LINGER_SECONDS = env_int("SSM_LOG_LINGER_SECONDS", 10, minimum=0)
 # Registries: a cron expression for those without one of their own (empty: when devices ask), and what is kept.
 SSM_REGISTRY_SCHEDULE = env_str("SSM_REGISTRY_SCHEDULE", "")

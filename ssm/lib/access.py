@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -13,6 +14,19 @@ from ssm.lib.roles import SomeUser
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer", bound=HttpResponseBase)
 View = Callable[Concatenate[HttpRequest, Arguments], Answer]
+
+
+class UserRequest(HttpRequest):
+    """A request of somebody who is logged in, which the middleware sees to."""
+
+    user: User
+
+
+def signed_in(request: HttpRequest) -> User:
+    """Who asks. Raises PermissionDenied where nobody is logged in."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied
+    return request.user
 
 
 def allowed(test: Callable[[SomeUser], bool]) -> Callable[[View[Arguments, Answer]], View[Arguments, Answer]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from django.contrib.auth.models import Group, User
 
-from accounts.models import Role
+from ssm.accounts.models import Role
 from ssm.lib.roles import Right, permissions_of
 
 

@@ -7,7 +7,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-import accounts.models.audit
+import ssm.accounts.models.audit
 import ssm.lib.fields
 
 
@@ -80,7 +80,7 @@ class Migration(migrations.Migration):
                         base_field=models.CharField(max_length=255), blank=True, default=list, size=None
                     ),
                 ),
-                ("created_at", models.DateTimeField(default=accounts.models.audit.now)),
+                ("created_at", models.DateTimeField(default=ssm.accounts.models.audit.now)),
                 ("expires_at", models.DateTimeField()),
                 ("revoked_at", models.DateTimeField(blank=True, null=True)),
                 ("last_used_at", models.DateTimeField(blank=True, null=True)),
@@ -115,8 +115,8 @@ class Migration(migrations.Migration):
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
                 ("address", models.CharField(blank=True, default="", max_length=45)),
                 ("user_agent", models.CharField(blank=True, default="", max_length=255)),
-                ("created_at", models.DateTimeField(default=accounts.models.audit.now)),
-                ("last_seen_at", models.DateTimeField(default=accounts.models.audit.now)),
+                ("created_at", models.DateTimeField(default=ssm.accounts.models.audit.now)),
+                ("last_seen_at", models.DateTimeField(default=ssm.accounts.models.audit.now)),
                 (
                     "user",
                     models.ForeignKey(
@@ -190,7 +190,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("digest", models.CharField(max_length=64)),
-                ("created_at", models.DateTimeField(default=accounts.models.audit.now)),
+                ("created_at", models.DateTimeField(default=ssm.accounts.models.audit.now)),
                 ("used_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "user",

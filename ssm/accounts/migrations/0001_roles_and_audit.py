@@ -4,7 +4,7 @@ import django.contrib.postgres.fields
 import django.db.models.deletion
 from django.db import migrations, models
 
-import accounts.models.audit
+import ssm.accounts.models.audit
 
 APPEND_ONLY = """
 CREATE FUNCTION accounts_audit_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -73,7 +73,7 @@ class Migration(migrations.Migration):
             name="AuditEntry",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("created_at", models.DateTimeField(default=accounts.models.audit.now)),
+                ("created_at", models.DateTimeField(default=ssm.accounts.models.audit.now)),
                 ("user_id", models.BigIntegerField(null=True)),
                 ("user_name", models.CharField(blank=True, default="", max_length=150)),
                 ("door", models.CharField(blank=True, default="", max_length=20)),

@@ -7,7 +7,7 @@ from django.db import models
 from django_otp.models import Device, ThrottlingMixin, TimestampMixin
 from django_otp.oath import TOTP
 
-from accounts.models.audit import now
+from ssm.accounts.models.audit import now
 from ssm.lib.fields import EncryptedTextField
 
 # Of RFC 6238: what every app assumes.

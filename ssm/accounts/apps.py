@@ -6,5 +6,6 @@ from django.apps import AppConfig
 class AccountsConfig(AppConfig):
     """Below the apps of the domain: they write its audit and know nothing else of it."""
 
-    name = "accounts"
+    name = "ssm.accounts"
+    label = "accounts"
     verbose_name = "Accounts"

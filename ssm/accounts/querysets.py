@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from ssm.lib.roles import Right, SomeUser, can
 
 if TYPE_CHECKING:
-    from accounts.models import ApiToken, AuditEntry  # noqa: F401 - in the quoted bases below
+    from ssm.accounts.models import ApiToken, AuditEntry  # noqa: F401 - in the quoted bases below
 
 
 class AuditQuerySet(QuerySet["AuditEntry"]):

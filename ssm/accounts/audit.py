@@ -18,7 +18,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Model
 from django.http import HttpRequest
 
-from accounts.models.audit import AuditEntry
+from ssm.accounts.models.audit import AuditEntry
 from ssm.lib.addresses import client_address
 from ssm.lib.fields import EncryptedTextField, Undecryptable
 from ssm.lib.roles import SomeUser

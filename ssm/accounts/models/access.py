@@ -8,8 +8,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.sessions.models import Session
 from django.db import models
 
-from accounts.models.audit import now
-from accounts.querysets import TokenQuerySet
+from ssm.accounts.models.audit import now
+from ssm.accounts.querysets import TokenQuerySet
 from ssm.lib.roles import Limit, Right
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from django.db import models
 
-from accounts.querysets import AuditQuerySet
+from ssm.accounts.querysets import AuditQuerySet
 
 
 def now() -> datetime:
