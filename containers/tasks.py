@@ -13,7 +13,7 @@ from containers.events import loops
 from containers.models import LONG_KINDS, Event, Operation
 from containers.push import publish
 from containers.statistics import rollup, sampling
-from containers.updates import cycle
+from containers.updates import applying, cycle
 from containers.volume_sync import measure_volumes
 from devices import work
 from devices.connections import pool
@@ -101,6 +101,12 @@ def settle_operation(operation_id: str) -> None:
 def settle_transfer(operation_id: str) -> None:
     """Settle one orphan among the long acts, if it still is one."""
     settle_operation(operation_id)
+
+
+@shared_task(name="containers.discard_kept")
+def discard_kept() -> None:
+    """Ask for the removal of old containers that were kept for long enough."""
+    applying.discard_overdue()
 
 
 @shared_task(name="containers.expire_history")

@@ -157,6 +157,7 @@ CELERY_BEAT_SCHEDULE = {
     "hand-out-due-work": {"task": "containers.hand_out_due_work", "schedule": 5.0, "options": {"expires": 5}},
     "end-loops": {"task": "containers.end_loops", "schedule": 15.0, "options": {"expires": 15}},
     "settle-operations": {"task": "containers.settle_operations", "schedule": 5.0, "options": {"expires": 10}},
+    "discard-kept": {"task": "containers.discard_kept", "schedule": 60.0, "options": {"expires": 60}},
     "poll-registries": {"task": "registries.poll_due", "schedule": 5.0, "options": {"expires": 5}},
     "evaluate-updates": {"task": "containers.evaluate_updates", "schedule": 3.0, "options": {"expires": 3}},
     "expire-knowledge": {"task": "registries.expire_knowledge", "schedule": 3600.0, "options": {"expires": 3600}},
@@ -246,6 +247,9 @@ SSM_EVENT_RETENTION_DAYS = env_int("SSM_EVENT_RETENTION_DAYS", 30, minimum=1)
 SSM_OPERATION_RETENTION_DAYS = env_int("SSM_OPERATION_RETENTION_DAYS", 365, minimum=1)
 SSM_API_REQUESTS_PER_MINUTE = env_int("SSM_API_REQUESTS_PER_MINUTE", 600, minimum=1)
 SSM_LOG_LINGER_SECONDS = env_int("SSM_LOG_LINGER_SECONDS", 10, minimum=0)
+# Updates: what a new container has to show, and how long the old one is kept (0: removed at once).
+SSM_UPDATE_STABLE_SECONDS = env_int("SSM_UPDATE_STABLE_SECONDS", 15, minimum=1, maximum=3600)
+SSM_UPDATE_KEEP_HOURS = env_int("SSM_UPDATE_KEEP_HOURS", 24, minimum=0, maximum=24 * 90)
 # Registries: a cron expression for those without one of their own (empty: when devices ask), and what is kept.
 SSM_REGISTRY_SCHEDULE = env_str("SSM_REGISTRY_SCHEDULE", "")
 SSM_REGISTRY_RETENTION_DAYS = env_int("SSM_REGISTRY_RETENTION_DAYS", 30, minimum=1)
