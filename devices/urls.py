@@ -3,6 +3,7 @@
 from django.urls import path
 
 from devices.views import devices as views
+from devices.views import groups, logins
 
 app_name = "devices"
 urlpatterns = [
@@ -10,6 +11,12 @@ urlpatterns = [
     path("add/", views.add, name="add"),
     path("test/", views.test, name="test"),
     path("schedule/", views.schedule, name="schedule"),
+    path("groups/", groups.group_list, name="groups"),
+    path("logins/", logins.login_list, name="logins"),
+    path("logins/add/", logins.login_add, name="login-add"),
+    path("logins/<uuid:pk>/", logins.login_detail, name="login"),
+    path("logins/<uuid:pk>/edit/", logins.login_edit, name="login-edit"),
+    path("logins/<uuid:pk>/delete/", logins.login_delete, name="login-delete"),
     path("<uuid:pk>/", views.detail, name="detail"),
     path("<uuid:pk>/edit/", views.edit, name="edit"),
     path("<uuid:pk>/delete/", views.delete, name="delete"),

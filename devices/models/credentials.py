@@ -3,6 +3,7 @@
 import uuid
 
 from django.db import models
+from django.urls import reverse
 
 from devices.querysets import CredentialQuerySet, DeviceGroupQuerySet
 from ssm.lib.clock import now
@@ -60,6 +61,10 @@ class Credential(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        """The log-in's page."""
+        return reverse("devices:login", args=[self.pk])
 
 
 class CredentialAnswer(models.Model):

@@ -1,5 +1,6 @@
 """Private keys: any usual text form into what the SSH library signs with."""
 
+import base64
 import io
 
 import paramiko
@@ -83,5 +84,23 @@ def _passphrase_error(owner: str, *, has_passphrase: bool) -> KeyUnreadable:
 
 
 def public_key(key: paramiko.PKey) -> PinnedKey:
-    """Type and blob of a key, as they are pinned and shown."""
-    return PinnedKey(key.get_name(), key.get_base64())
+    """Type and blob of a key, as they are pinned and shown, with the certificate that it came in."""
+    certificate = base64.b64encode(key.public_blob.key_blob).decode("ascii") if key.public_blob is not None else ""
+    return PinnedKey(key.get_name(), key.get_base64(), certificate)
+
+
+def generate_private_key(kind: str) -> str:
+    """A new private key as OpenSSH writes it, without a passphrase: ed25519, ecdsa (P-384) or rsa (4096 bits)."""
+    made: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+    if kind == "ed25519":
+        made = ed25519.Ed25519PrivateKey.generate()
+    elif kind == "ecdsa":
+        made = ec.generate_private_key(ec.SECP384R1())
+    elif kind == "rsa":
+        made = rsa.generate_private_key(public_exponent=65537, key_size=4096)
+    else:
+        raise ValueError(f"no such kind of key: {kind}")
+    text = made.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    return text.decode("ascii")

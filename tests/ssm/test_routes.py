@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from containers.models import Batch
 from devices.models import Device
-from tests.factories import ContainerFactory, EventFactory, OperationFactory, RegistryFactory, TagFactory
+from tests.factories import ContainerFactory, EventFactory, ImageFactory, OperationFactory, RegistryFactory, TagFactory
 from tests.people import People
 
 VIEWERS = ("administrator", "operator", "viewer")
@@ -60,6 +60,16 @@ ROUTES = (
     Route("POST", "devices:delete", ADMINISTRATORS, good=422, takes="device", data={"confirmation": "another"}),
     Route("POST", "devices:retry", ADMINISTRATORS, good=302, takes="device"),
     Route("GET", "devices:schedule", ADMINISTRATORS),
+    Route("GET", "devices:groups", ADMINISTRATORS),
+    Route("POST", "devices:groups", ADMINISTRATORS, good=302, data={"name": "berlin"}),
+    Route("GET", "devices:logins", ADMINISTRATORS),
+    Route("GET", "devices:login-add", ADMINISTRATORS),
+    Route("POST", "devices:login-add", ADMINISTRATORS, good=422, data={"name": ""}),
+    Route("GET", "devices:login", ADMINISTRATORS, takes="credential"),
+    Route("GET", "devices:login-edit", ADMINISTRATORS, takes="credential"),
+    Route("POST", "devices:login-edit", ADMINISTRATORS, good=422, takes="credential", data={"name": ""}),
+    Route("GET", "devices:login-delete", ADMINISTRATORS, takes="credential"),
+    Route("POST", "devices:login-delete", ADMINISTRATORS, good=409, takes="credential"),
     Route("POST", "devices:run", OPERATORS, good=302, takes="device", data={"kind": "sweep"}),
     Route("POST", "devices:host-key", ADMINISTRATORS, good=400, takes="device"),
     Route("GET", "registries:list", VIEWERS),
@@ -76,6 +86,11 @@ ROUTES = (
     Route("POST", "registries:poll", OPERATORS, good=302, takes="registry"),
     Route("GET", "containers:list", VIEWERS),
     Route("GET", "containers:top", VIEWERS),
+    Route("GET", "containers:new", OPERATORS),
+    Route("POST", "containers:new", OPERATORS, good=422, data={"name": ""}),
+    Route("GET", "containers:choices", OPERATORS),
+    Route("GET", "containers:recreate", OPERATORS, takes="container"),
+    Route("POST", "containers:recreate", OPERATORS, good=302, takes="container", data={"name": "x", "image": "y"}),
     Route("GET", "containers:statistics", VIEWERS, takes="container"),
     Route("GET", "containers:statistics_data", VIEWERS, takes="container"),
     Route("GET", "device-statistics", VIEWERS, takes="device"),
@@ -102,6 +117,22 @@ ROUTES = (
     Route("GET", "logs:download", VIEWERS, good=404),
     Route("GET", "containers:operations", VIEWERS, takes="container"),
     Route("GET", "containers:updates", VIEWERS, takes="container"),
+    Route("GET", "images:list", VIEWERS),
+    Route("POST", "images:bulk", OPERATORS, good=302, data={"kind": "remove"}),
+    Route("GET", "images:pull", OPERATORS),
+    Route("POST", "images:pull", OPERATORS, good=422, data={"reference": ""}),
+    Route("GET", "images:suggestions", OPERATORS),
+    Route("GET", "images:prune", OPERATORS),
+    Route("POST", "images:prune", OPERATORS, good=422),
+    Route("GET", "images:detail", VIEWERS, takes="image"),
+    Route("GET", "images:tag", OPERATORS, takes="image"),
+    Route("POST", "images:tag", OPERATORS, good=302, takes="image", data={"reference": "other:1"}),
+    Route("GET", "images:remove", OPERATORS, takes="image"),
+    Route("POST", "images:remove", OPERATORS, takes="image"),
+    Route("GET", "images:copy", OPERATORS, takes="image"),
+    Route("POST", "images:copy", OPERATORS, takes="image"),
+    Route("POST", "images:check", OPERATORS, good=302, takes="image"),
+    Route("GET", "device-images", VIEWERS, takes="device"),
     Route("GET", "updates:list", VIEWERS),
     Route("GET", "updates:used_by", VIEWERS),
     Route("POST", "updates:check", OPERATORS, good=302),
@@ -145,10 +176,12 @@ def ids() -> dict[str, uuid.UUID]:
     return {
         "container": container.pk,
         "device": container.device_id,
+        "credential": container.device.credential_id,
         "batch": batch.pk,
         "operation": operation.pk,
         "registry": RegistryFactory(with_login=True).pk,
         "repository": TagFactory().repository_id,
+        "image": ImageFactory(device=container.device, repo_tags=["demo/web:1"]).pk,
     }
 
 
