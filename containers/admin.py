@@ -61,10 +61,11 @@ class EventAdmin(LookOnlyAdmin):
 class ImageAdmin(LookOnlyAdmin):
     """Images of all devices."""
 
-    list_display = ("__str__", "device", "architecture", "size_bytes", "created_at", "changed_at")
+    list_display = ("__str__", "device", "architecture", "size_bytes", "shared_bytes", "created_at", "changed_at")
     list_filter = ("device", "architecture")
     list_select_related = ("device",)
     search_fields = ("engine_id", "repo_tags")
+    exclude = ("history", "layers")
     show_full_result_count = False
 
 

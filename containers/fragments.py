@@ -20,18 +20,20 @@ from django.template.loader import render_to_string
 
 from containers.batches import find_batch
 from containers.counts import fleet_counts, navigation_counts
-from containers.models import Container, Operation, UpdateCheck
+from containers.models import Container, Image, Operation, UpdateCheck
 from containers.templatetags.usage import CONTAINER_PARTS, DEVICE_PARTS, container_bar_cell, container_cell, device_cell
 from devices.models import Device
 from ssm.lib.database import database_work
 from ssm.lib.roles import SomeUser
 
 _ELEMENT: Final = re.compile(
-    r"(?P<kind>container|device|operation|batch|check)-(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<part>[a-z]{1,20})"
+    r"(?P<kind>container|device|operation|batch|check|image)-(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<part>[a-z]{1,20})"
 )
 _TEMPLATES: Final = {
     ("container", "row"): "containers/partials/row.html",
     ("container", "header"): "containers/partials/header.html",
+    ("image", "row"): "images/partials/row.html",
+    ("image", "header"): "images/partials/header.html",
     ("device", "row"): "devices/partials/row.html",
     ("device", "header"): "devices/partials/header.html",
     ("device", "schedules"): "devices/partials/schedules.html",
@@ -202,6 +204,8 @@ def _load(element: Element) -> Model | None:
         return Container.objects.for_page().filter(pk=element.object_id).first()
     if element.kind == "device":
         return Device.objects.with_counts().select_related("credential", "usage").filter(pk=element.object_id).first()
+    if element.kind == "image":
+        return Image.objects.for_page().filter(pk=element.object_id).first()
     if element.kind == "batch":
         return find_batch(element.object_id)
     if element.kind == "check":

@@ -48,6 +48,7 @@ FAILED = Q(state="exited") & ~Q(exit_code=None) & (~Q(exit_code__in=[0, 130, 143
 LOOPING = Q(looping_since__isnull=False)
 # A container keeps its last health after its end, when it means nothing any more.
 UNHEALTHY = Q(state="running", health="unhealthy")
+_WITH_PROCESSES: Final = ("running", "paused", "restarting")
 # What somebody should look at.
 NEEDING_ACTION = UNHEALTHY | FAILED | LOOPING | Q(state__in=["restarting", "dead"])
 
@@ -153,7 +154,9 @@ class ImageQuerySet(ScopedQuerySet["Image"]):
 
     def _users(self) -> Any:
         """Present containers that were created from the outer query's image."""
-        containers = self.model._meta.get_field("device").related_model._meta.get_field("containers").related_model
+        # The class by way of the relation, as in ContainerQuerySet.for_page.
+        devices: Any = self.model._meta.get_field("device").related_model
+        containers: Any = devices._meta.get_field("containers").related_model
         return containers._default_manager.filter(
             device=OuterRef("device"), image_id=OuterRef("engine_id"), removed_at=None
         )
@@ -161,6 +164,10 @@ class ImageQuerySet(ScopedQuerySet["Image"]):
     def used(self) -> Self:
         """That a container was created from, running or not."""
         return self.filter(Exists(self._users()))
+
+    def running(self) -> Self:
+        """That the processes of at least one container run from."""
+        return self.filter(Exists(self._users().filter(state__in=_WITH_PROCESSES)))
 
     def unused(self) -> Self:
         """That no container was created from."""
@@ -174,7 +181,7 @@ class ImageQuerySet(ScopedQuerySet["Image"]):
             numbers = chosen.order_by().values("image_id").annotate(number=Count("pk")).values("number")
             return Coalesce(Subquery(numbers, output_field=IntegerField()), 0)
 
-        running = users.filter(state__in=["running", "paused", "restarting"])
+        running = users.filter(state__in=_WITH_PROCESSES)
         return self.annotate(container_count=counted(users), running_count=counted(running))
 
     def for_page(self) -> Self:

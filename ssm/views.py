@@ -130,6 +130,8 @@ def _pages(request: HttpRequest) -> list[dict[str, Any]]:
         _item("Containers", "", reverse("containers:list"), "box"),
         _item("Containers that need attention", "", reverse("containers:list") + "?state=attention", "triangle-alert"),
         _item("Top: what uses most", "", reverse("containers:top"), "chart-line"),
+        _item("Images", "", reverse("images:list"), "layers"),
+        _item("Unused images", "", reverse("images:list") + "?use=unused", "layers"),
         _item("Registries", "", reverse("registries:list"), "warehouse"),
         _item("Logs", "Several containers as one", reverse("logs:merged"), "scroll-text"),
         _item("Search in logs", "", reverse("logs:find"), "search"),

@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 
 from containers.consumers.pulse import pulse
 from containers.fragments import Element, fragments, parse_element
-from containers.models import Batch, Container, Operation, UpdateCheck
+from containers.models import Batch, Container, Image, Operation, UpdateCheck
 from containers.push import FLEET_GROUP, Change
 from devices.models import Device, now
 from ssm.lib.roles import SomeUser, can_view
@@ -54,6 +54,8 @@ _EVENT_PAGES: Final = frozenset({"events", "device", "container-events"})
 _UPDATES_PAGE: Final = "updates"
 # Pages whose rows depend on what is used, which changes with every reading of every device: seconds between two looks.
 _USAGE_PAGES: Final = {"top": 5.0, "home": 30.0}
+# Rows of a device that only those may see who may see them there, by the kind of their elements.
+_OF_DEVICES: Final[dict[str, Any]] = {"container": Container, "image": Image}
 # What a page shows of the readings of one device is one element to us: rendered and sent together.
 _USAGE: Final = "usage"
 
@@ -89,7 +91,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._page = ""
         self._shown: dict[str, _Shown] = {}
         self._by_object: dict[str, list[_Shown]] = {}
-        self._containers_of: dict[str, list[str]] = {}
+        self._rows_of: dict[str, list[str]] = {}
         self._usage_of: dict[str, list[Element]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._knows_missed_rows = False
@@ -169,12 +171,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def _watch(self, names: list[str]) -> None:
         """Show these elements from now on, as far as the user may see them."""
         elements = [element for element in map(parse_element, dict.fromkeys(names)) if element is not None]
-        devices = await self._devices_of(self.scope["user"], _ids(elements, "container"))
+        devices = await self._devices_of(self.scope["user"], {kind: _ids(elements, kind) for kind in _OF_DEVICES})
         kept = self._shown
-        self._shown, self._by_object, self._containers_of, self._usage_of = {}, {}, {}, {}
+        self._shown, self._by_object, self._rows_of, self._usage_of = {}, {}, {}, {}
         fresh = []
         for element in elements:
-            if element.kind == "container" and element.object_id not in devices:
+            if element.kind in _OF_DEVICES and element.object_id not in devices:
                 continue
             if element.is_usage:
                 self._usage_of.setdefault(devices.get(element.object_id, element.object_id), []).append(element)
@@ -192,8 +194,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         for left in kept.values():
             if left.timer:
                 left.timer.cancel()
-        for container_id, device_id in devices.items():
-            self._containers_of.setdefault(device_id, []).append(container_id)
+        for object_id, device_id in devices.items():
+            self._rows_of.setdefault(device_id, []).append(object_id)
         await self._catch_up(fresh)
 
     async def _catch_up(self, fresh: list[_Shown]) -> None:
@@ -206,9 +208,14 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     @staticmethod
     @database_sync_to_async
-    def _devices_of(user: SomeUser, container_ids: set[str]) -> dict[str, str]:
-        rows = Container.objects.visible_to(user).filter(pk__in=container_ids).values_list("pk", "device_id")
-        return {str(container_id): str(device_id) for container_id, device_id in rows}
+    def _devices_of(user: SomeUser, ids_by_kind: dict[str, set[str]]) -> dict[str, str]:
+        """The device of each object that the user may see. One query for each kind that the page shows."""
+        found: dict[str, str] = {}
+        for kind, ids in ids_by_kind.items():
+            if ids:
+                rows = _OF_DEVICES[kind].objects.visible_to(user).filter(pk__in=ids).values_list("pk", "device_id")
+                found |= {str(object_id): str(device_id) for object_id, device_id in rows}
+        return found
 
     @staticmethod
     @database_sync_to_async
@@ -222,6 +229,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         for rows, kind in (
             (Container.objects.filter(containers), "container"),
             (Device.objects.filter(state_since__gte=since), "device"),
+            (Image.objects.filter(Q(changed_at__gte=since) | Q(device__state_since__gte=since)), "image"),
             (Operation.objects.filter(Q(state__in=Operation.ACTIVE_STATES) | Q(finished_at__gte=since)), "operation"),
             (UpdateCheck.objects.filter(started_at__gte=since), "check"),
             (Batch.objects.filter(Q(created_at__gte=since) | Q(operations__finished_at__gte=since)), "batch"),
@@ -250,7 +258,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         touched = [*change["ids"], device_id]
         if change["kind"] == "device":
             # Rows show whether their host is reachable.
-            touched += self._containers_of.get(device_id, [])
+            touched += self._rows_of.get(device_id, [])
         concerned = False
         for object_id in touched:
             for shown in self._by_object.get(object_id, ()):

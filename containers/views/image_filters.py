@@ -61,7 +61,7 @@ class ImageFilter:
         )
 
     def select(self, images: ImageQuerySet) -> ImageQuerySet:
-        """The images that pass, unsorted. They are annotated with their users where the filter is about those."""
+        """The images that pass, unsorted."""
         if self.q:
             found = Q(repo_tags__icontains=self.q) | Q(name__icontains=self.q) | Q(device__name__icontains=self.q)
             identity = self.q.lower().removeprefix("sha256:")
@@ -78,7 +78,7 @@ class ImageFilter:
         if self.use == "unused":
             return images.unused()
         if self.use == "running":
-            return images.with_users().filter(running_count__gt=0)
+            return images.running()
         return images.filter(repo_tags=[]) if self.use == "dangling" else images
 
     def order(self, images: ImageQuerySet) -> ImageQuerySet:

@@ -7,6 +7,7 @@ import "./toast.js";
 import "./dialog.js";
 import "./selection.js";
 import "./filters.js";
+import "./hosts.js";
 import "./keyboard.js";
 import "./palette.js";
 import "./reveal.js";

@@ -1,16 +1,23 @@
 // Rows that are selected for an act on several: kept over pushes, new pages and filters, until cleared. Without scripts
-// the boxes and the bar are a plain form.
+// the boxes and the bar are a plain form. The bar tells the name of the boxes (data-bulk-field, also the word for one of
+// them), and what its page is limited to beside its address (data-bulk-scope).
 const bar = document.querySelector("[data-bulk]");
+const field = bar?.dataset.bulkField ?? "container";
 const selected = new Set();
 let everything = false;
 let anchor = null;
 
 const boxes = () => [...document.querySelectorAll("input[data-select]")];
 const part = (name) => bar.querySelector(`[data-bulk-${name}]`);
-const plural = (count) => `${count.toLocaleString()} container${count === 1 ? "" : "s"}`;
+const plural = (count) => `${count.toLocaleString()} ${field}${count === 1 ? "" : "s"}`;
 
 function total() {
   return Number(document.querySelector("[data-announce]")?.textContent.replace(/\D/g, "") || bar.dataset.total);
+}
+
+// The filters of the page, as the server reads them; "all" where there are none.
+function matching() {
+  return [location.search.slice(1), bar.dataset.bulkScope].filter(Boolean).join("&") || "all";
 }
 
 function show() {
@@ -22,8 +29,8 @@ function show() {
   const count = everything ? total() : selected.size;
   bar.toggleAttribute("data-active", count > 0);
   part("count").textContent = everything ? `All ${plural(count)}` : `${plural(count)}`;
-  part("matching").value = everything ? location.search.slice(1) || "all" : "";
-  part("logs").hidden = everything;
+  part("matching").value = everything ? matching() : "";
+  if (part("logs")) part("logs").hidden = everything;
   const all = part("all");
   all.hidden = everything || shown.length === 0 || !shown.every((box) => box.checked) || total() <= shown.length;
   all.textContent = `Select all ${total().toLocaleString()} that match`;
@@ -39,10 +46,10 @@ function show() {
   const here = new Set(shown.map((box) => box.value));
   for (const id of selected) {
     if (here.has(id)) continue;
-    const field = document.createElement("input");
-    Object.assign(field, { type: "hidden", name: "container", value: id });
-    field.dataset.bulkExtra = "";
-    bar.append(field);
+    const extra = document.createElement("input");
+    Object.assign(extra, { type: "hidden", name: field, value: id });
+    extra.dataset.bulkExtra = "";
+    bar.append(extra);
   }
 }
 
