@@ -9,7 +9,7 @@ from django.utils.functional import SimpleLazyObject
 
 from containers.counts import navigation_counts
 from ssm import __version__
-from ssm.lib.roles import SomeUser, can_administer, can_operate, can_view
+from ssm.lib.roles import Right, SomeUser, can, can_administer, can_operate, can_view
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
@@ -21,6 +21,8 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "may_view": known and can_view(user),
         "may_operate": known and can_operate(user),
         "may_administer": known and can_administer(user),
+        "may_manage_registries": known and can(user, Right.MANAGE_REGISTRIES),
+        "may_manage_users": known and can(user, Right.MANAGE_USERS),
         # Which entry of the side bar is this page's; no page has matched where there is none.
         "section": (match.namespace or match.url_name) if match else "",
         # Counted only by templates that show it: partials do not.

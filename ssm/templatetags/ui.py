@@ -305,6 +305,16 @@ def entry(mapping: Mapping[str, Any], key: str) -> Any:
 
 
 @register.filter
+def json_text(value: Any) -> str:
+    """A plain value as text: lists by their entries, nothing as a dash."""
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value) or "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "–" if value in (None, "") else str(value)
+
+
+@register.filter
 def nth(items: Sequence[Any], index: int) -> Any:
     """An entry of a list by its place; empty when there is none."""
     return items[index] if 0 <= index < len(items) else ""

@@ -41,7 +41,7 @@ def audit(request: HttpRequest) -> HttpResponse:
         "kinds": [Choice(kind, kind) for kind in sorted(kinds)],
         "doors": DOORS,
         "outcomes": OUTCOMES,
-        "query": request.GET.urlencode(),
+        "section": "activity",
     }
     return render_page(request, "activity/audit.html", "activity/partials/audit.html", context)
 
