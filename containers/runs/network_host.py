@@ -71,23 +71,16 @@ class Attached:
 
 
 def attached_to(engine: Engine, network_id: str, name: str) -> list[Attached]:
-    """The containers on a network, stopped ones too. One request. Raises DeviceError."""
+    """The containers on a network, stopped ones too. One request, and one for each of them. Raises DeviceError.
+
+    The list tells who is on it, but neither aliases nor links; only a container's own answer has those.
+    """
     listed = engine.get_json("/containers/json", {"all": "1"})
     if not isinstance(listed, list):
         raise NotDocker(f"{engine.target.label}: the engine's list of containers is no list.")
-    found = []
-    for entry in listed:
-        engine_id = entry.get("Id") if isinstance(entry, dict) else None
-        if not isinstance(engine_id, str) or not is_engine_id(engine_id):
-            continue
-        place = _place(entry, network_id, name)
-        if place is not None:
-            names = entry.get("Names")
-            shown = str(names[0]).lstrip("/") if isinstance(names, list) and names else engine_id[:12]
-            state = str(entry.get("State", "")).lower()
-            running = state in ("running", "paused", "restarting")
-            found.append(Attached(engine_id, clean_text(shown, 255), running, place[0], place[1]))
-    return found
+    entries = [entry for entry in listed if isinstance(entry, dict) and _place(entry, network_id, name) is not None]
+    looked_at = [look_at(engine, str(entry.get("Id", "")), network_id, name) for entry in entries]
+    return [attached for attached in looked_at if attached is not None]
 
 
 def _place(answer: Mapping[str, Any], network_id: str, name: str) -> tuple[str, dict[str, Any]] | None:
@@ -122,7 +115,8 @@ def look_at(engine: Engine, container_id: str, network_id: str, name: str) -> At
         return None
     state = answer.get("State")
     running = isinstance(state, dict) and state.get("Running") is True
-    return Attached(container_id, str(answer.get("Name", "")).lstrip("/"), running, *place)
+    name_told = clean_text(str(answer.get("Name", "")).lstrip("/")[:255], 255)
+    return Attached(container_id, name_told or container_id[:12], running, *place)
 
 
 # ---- single requests ----------------------------------------------------------------------------------------------
