@@ -22,11 +22,15 @@ _LAYER_TIME = 1704067200  # a fixed time, so that the same content has the same 
 
 @dataclass(frozen=True, slots=True)
 class ImageRecipe:
-    """An image's repository name, the script that is its program, and additions to its Engine configuration."""
+    """An image's repository name, the script that is its program, and additions to its Engine configuration.
+
+    ``architecture`` is what it says to be built for: empty for this machine's.
+    """
 
     name: str
     script: str
     config: Mapping[str, JsonValue] = field(default_factory=dict)
+    architecture: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ def build_image(recipe: ImageRecipe, tag: str, busybox: str, revision: str = "")
         **({"rev": revision} if revision else {}),
     }
     document = {
-        "architecture": architecture(),
+        "architecture": recipe.architecture or architecture(),
         "os": "linux",
         "created": created,
         "config": {
