@@ -2,16 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final
 
+from asgiref.sync import sync_to_async
 from django.template.loader import render_to_string
 
-from devices.diagnosis import STEPS, Diagnosis, Step, diagnose
+from devices.diagnosis import Diagnosis, Step, diagnose, steps_of
 from devices.rules.host_keys import PinnedKey
-from devices.rules.targets import ConnectionTarget
+from devices.rules.targets import SSH, ConnectionTarget
+from devices.services import note_access
 
 # Tests that run at once in this process; more wait for their turn without holding up anything else.
 TESTS_AT_ONCE: Final = 8
@@ -21,12 +23,17 @@ OVERALL_S: Final = DEADLINE_S + 5.0
 _executor = ThreadPoolExecutor(TESTS_AT_ONCE, thread_name_prefix="connection-test")
 
 
-async def stream(target: ConnectionTarget, accept: PinnedKey | None) -> AsyncIterator[bytes]:
-    """Lines of JSON: ``{"key", "html"}`` for each step as it changes, at last ``{"done", "ok", "html"}``.
+async def stream(
+    target: ConnectionTarget,
+    accept: PinnedKey | None,
+    accept_hops: Mapping[int, PinnedKey] | None = None,
+) -> AsyncIterator[bytes]:
+    """Lines of JSON: ``{"steps": html}``, ``{"key", "html"}`` for each step as it changes, ``{"done", "ok", "html"}``.
 
     The test runs in a thread of a small pool of its own; a browser that leaves ends the stream, and the test then
-    ends by its deadline.
+    ends by its deadline. What is found of the access to a saved device is noted there.
     """
+    yield _steps_line(target)
     loop = asyncio.get_running_loop()
     steps: asyncio.Queue[Step] = asyncio.Queue()
 
@@ -34,7 +41,10 @@ async def stream(target: ConnectionTarget, accept: PinnedKey | None) -> AsyncIte
         if not loop.is_closed():
             loop.call_soon_threadsafe(steps.put_nowait, step)
 
-    test = loop.run_in_executor(_executor, partial(diagnose, target, accept=accept, emit=emit, deadline_s=DEADLINE_S))
+    test = loop.run_in_executor(
+        _executor,
+        partial(diagnose, target, accept=accept, accept_hops=accept_hops, emit=emit, deadline_s=DEADLINE_S),
+    )
     ends_at = loop.time() + OVERALL_S
     while loop.time() < ends_at:
         waiting = asyncio.ensure_future(steps.get())
@@ -48,7 +58,16 @@ async def stream(target: ConnectionTarget, accept: PinnedKey | None) -> AsyncIte
             break
     while not steps.empty():
         yield _step_line(steps.get_nowait())
-    yield _end_line(test.result() if test.done() else None)
+    diagnosis = test.result() if test.done() else None
+    if target.device_id and diagnosis is not None and diagnosis.access is not None:
+        await sync_to_async(note_access)(target.device_id, diagnosis.access)
+    yield _end_line(diagnosis)
+
+
+def _steps_line(target: ConnectionTarget) -> bytes:
+    steps = untried_steps(target.transport, [hop.label for hop in target.hops])
+    html = "".join(render_to_string("devices/partials/step.html", {"step": step}) for step in steps)
+    return _line({"steps": html})
 
 
 def _step_line(step: Step) -> bytes:
@@ -65,6 +84,6 @@ def _line(message: dict[str, object]) -> bytes:
     return json.dumps(message).encode() + b"\n"
 
 
-def untried_steps() -> list[Step]:
-    """All steps as they stand before a test."""
-    return [Step(key, "skipped", title) for key, title in STEPS]
+def untried_steps(transport: str = SSH, hops: Sequence[str] = ()) -> list[Step]:
+    """All steps as they stand before a test, by the way there and the names of the jump hosts on it."""
+    return [Step(key, "skipped", title) for key, title in steps_of(transport, hops)]

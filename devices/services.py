@@ -1,6 +1,6 @@
 """What is done with devices: register, trust a host key, note how the connection stands."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from devices.connections.access import Access
 from devices.errors import DeviceError, JumpHostsLoop, NoLogin
 from devices.models import AcceptedKey, Credential, Device, DeviceGroup, HostKey, HostKeyRule, Jump, now
 from devices.rules.host_keys import PinnedKey
@@ -58,7 +59,8 @@ def _target(device: Device, *, seen: tuple[object, ...]) -> ConnectionTarget:
     )
     if not is_ssh:
         return target
-    return replace(target, hops=_hops(target, device.jumps.select_related("via", "credential"), seen))
+    jumps = device.jumps.select_related("via", "credential")
+    return replace(target, hops=tuple(hop for hop, _jump in _hops(target, jumps, seen)))
 
 
 def way_of(device: Device) -> dict[str, Any]:
@@ -115,32 +117,41 @@ def proxy_of(device: Device) -> Proxy | None:
     )
 
 
-def hops_of(target: ConnectionTarget, jumps: Iterable[Jump], device: Device | None) -> tuple[ConnectionTarget, ...]:
-    """The jump hosts of ``jumps`` in order, for a target that need not be saved. JumpHostsLoop, NoLogin."""
-    return _hops(target, jumps, (device.pk,) if device is not None else ())
+def hops_of(
+    target: ConnectionTarget, jumps: Sequence[Jump], device: Device | None
+) -> list[tuple[ConnectionTarget, Jump | None]]:
+    """The jump hosts of ``jumps`` in order, for a target that need not be saved.
+
+    Each with the row it stands for; None for those that are devices, or on the way to one. JumpHostsLoop, NoLogin.
+    """
+    return list(_hops(target, jumps, (device.pk,) if device is not None else ()))
 
 
-def _hops(target: ConnectionTarget, jumps: Iterable[Jump], seen: tuple[object, ...]) -> tuple[ConnectionTarget, ...]:
-    hops: list[ConnectionTarget] = []
+def _hops(
+    target: ConnectionTarget, jumps: Iterable[Jump], seen: tuple[object, ...]
+) -> Iterator[tuple[ConnectionTarget, Jump | None]]:
+    count = 0
     for jump in jumps:
-        if jump.via is not None:
-            if jump.via.pk in seen or jump.via.transport != Device.Transport.SSH:
-                raise JumpHostsLoop(
-                    f"{target.label}: {jump.via.name} cannot be a jump host here: the way to it leads through "
-                    f"{target.label} itself, or it is not reached by SSH.",
-                    fix="Correct the jump hosts of both devices.",
-                )
+        found: list[tuple[ConnectionTarget, Jump | None]]
+        if jump.via is None:
+            found = [(_jump_target(target, jump), jump)]
+        elif jump.via.pk in seen or jump.via.transport != Device.Transport.SSH:
+            raise JumpHostsLoop(
+                f"{target.label}: {jump.via.name} cannot be a jump host here: the way to it leads through "
+                f"{target.label} itself, or it is not reached by SSH.",
+                fix="Correct the jump hosts of both devices.",
+            )
+        else:
             seen = (*seen, jump.via.pk)
             hop = _target(jump.via, seen=seen)
-            hops += [*hop.hops, replace(hop, hops=())]
-        else:
-            hops.append(_jump_target(target, jump))
-        if len(hops) > MOST_HOPS:
+            found = [*((before, None) for before in hop.hops), (replace(hop, hops=()), None)]
+        count += len(found)
+        if count > MOST_HOPS:
             raise JumpHostsLoop(
                 f"{target.label}: the way leads through more than {MOST_HOPS} jump hosts.",
                 fix="Correct the jump hosts of this device and of the devices that it is reached through.",
             )
-    return tuple(hops)
+        yield from found
 
 
 def _jump_target(target: ConnectionTarget, jump: Jump) -> ConnectionTarget:
@@ -329,6 +340,15 @@ def doubt_silent_devices() -> list[Device]:
         ):
             changed.append(device)
     return changed
+
+
+def note_access(device_id: str, access: Access) -> None:
+    """Record what the way to a device's engine allows, as it was just found out."""
+    Device.objects.filter(pk=device_id).update(
+        access_grade=access.grade.value,
+        access_abilities=[*access.abilities, *(["figures"] if access.runs_commands else [])],
+        access_checked_at=now(),
+    )
 
 
 def request_attempt_now(device: Device) -> None:

@@ -20,7 +20,6 @@ from typing import Final, Protocol
 
 from devices.connections.tls import client_context, tls_error
 from devices.docker.engine import Engine
-from devices.docker.routes import LOCAL, TCP, TLS
 from devices.errors import (
     ConnectionLost,
     ConnectionRefused,
@@ -32,7 +31,7 @@ from devices.errors import (
     SocketMissing,
 )
 from devices.rules.host_keys import PinnedKey
-from devices.rules.targets import ConnectionTarget
+from devices.rules.targets import LOCAL, TCP, TLS, ConnectionTarget
 from devices.rules.texts import clean_text
 from devices.ssh.session import OUTPUT_LIMIT, ChannelRefused, ProgramResult
 from devices.ssh.sockets import Deadline, connect, resolve
@@ -47,7 +46,7 @@ _TCP_INFO: Final = struct.Struct("=2xB21xI")
 class Dialer(Protocol):
     """How to make one more connection to the engine."""
 
-    def __call__(self, timeout_s: float) -> socket.socket:
+    def __call__(self, timeout_s: float, /) -> socket.socket:
         """A connected socket. DeviceError."""
 
 

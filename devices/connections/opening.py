@@ -11,17 +11,20 @@ from devices.docker.engine import Engine
 from devices.docker.routes import DIAL_STDIO, DIAL_STDIO_SUDO, STREAMLOCAL
 from devices.errors import DeviceError, PermissionDenied, SocketMissing
 from devices.rules.refusals import Cause
-from devices.rules.targets import ConnectionTarget
+from devices.rules.targets import SSH, ConnectionTarget
+from devices.ssh.host_keys import check_host_key
 from devices.ssh.session import (
     ChannelRefused,
     SshSession,
-    check_host_key,
     close_transport,
+    connect_first,
     finish_session,
+    next_of,
     open_session,
+    pass_through,
     start_transport,
 )
-from devices.ssh.sockets import Deadline, connect, resolve
+from devices.ssh.sockets import Deadline, resolve
 
 # The single steps are handed on for the connection test, which wants them one by one.
 __all__ = [
@@ -30,16 +33,17 @@ __all__ = [
     "attach_engine",
     "check_host_key",
     "close_transport",
-    "connect",
+    "connect_first",
     "finish_session",
+    "next_of",
     "open_engine",
+    "pass_through",
     "resolve",
     "start_transport",
 ]
 
 AnyRoute = SocketRoute | ProgramRoute
 SUDO_CHECK_S = 10.0
-SSH = "ssh"
 PROGRAMS = ("docker", "podman")
 USER_ID = "{uid}"
 UID_S = 5.0

@@ -9,10 +9,7 @@ from devices.ssh.session import ProgramResult
 STREAMLOCAL = "streamlocal"
 DIAL_STDIO = "dial-stdio"
 DIAL_STDIO_SUDO = "dial-stdio-sudo"
-# Without SSH, a route is called as the device's transport.
-TLS = "tls"
-TCP = "tcp"
-LOCAL = "local"
+# Without SSH, a route is called as the target's transport.
 
 
 class Channel(Protocol):

@@ -5,7 +5,7 @@ import binascii
 import enum
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Key types and the signature algorithms that prove them. An RSA key (type ssh-rsa) signs with SHA-2 only.
 SIGNATURE_ALGORITHMS: dict[str, tuple[str, ...]] = {
@@ -23,10 +23,14 @@ class HostKeyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PinnedKey:
-    """A public host key that a person accepted: its type as in RFC 4253 and its blob in base 64."""
+    """A public host key: its type as in RFC 4253 and its blob in base 64.
+
+    ``certificate`` is the blob of the host certificate that a server showed with it, which is no part of the key.
+    """
 
     key_type: str
     key_base64: str
+    certificate: str = field(default="", compare=False, repr=False)
 
     @property
     def fingerprint(self) -> str:
@@ -83,8 +87,12 @@ def judge(shown: PinnedKey, pinned: Iterable[PinnedKey]) -> Verdict:
     return Verdict.TRUSTED if shown in known else Verdict.CHANGED
 
 
-def wanted_algorithms(pinned: Iterable[PinnedKey]) -> tuple[str, ...]:
-    """Host key signature algorithms in the order to ask for: those of the pinned types first."""
+def wanted_algorithms(pinned: Iterable[PinnedKey], *, certified: bool = False) -> tuple[str, ...]:
+    """Host key signature algorithms in the order to ask for: those of the pinned types first.
+
+    With ``certified`` all of them in their form with a certificate come before.
+    """
     first = dict.fromkeys(key.key_type for key in pinned if key.key_type in SIGNATURE_ALGORITHMS)
     types = [*first, *(name for name in SIGNATURE_ALGORITHMS if name not in first)]
-    return tuple(algorithm for name in types for algorithm in SIGNATURE_ALGORITHMS[name])
+    plain = tuple(algorithm for name in types for algorithm in SIGNATURE_ALGORITHMS[name])
+    return (*(f"{algorithm}-cert-v01@openssh.com" for algorithm in plain), *plain) if certified else plain

@@ -8,6 +8,8 @@ from devices.rules.host_keys import PinnedKey
 
 __all__ = ["DEFAULT_SOCKET_PATH", "Answer", "Authentication", "ConnectionTarget", "PinnedKey", "Proxy", "TlsSettings"]
 
+# How an engine is reached.
+SSH, TLS, TCP, LOCAL = "ssh", "tls", "tcp", "local"
 DEFAULT_SOCKET_PATH = "/var/run/docker.sock"
 # Ask a silent host for a sign of life after so many seconds.
 DEFAULT_KEEPALIVE_S = 60.0

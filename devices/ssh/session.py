@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
-from devices.errors import ConnectionLost, DeviceError, HostKeyChanged, HostKeyUnknown, JumpRefused, NotSsh
-from devices.rules.host_keys import PinnedKey, Verdict, judge, wanted_algorithms
+from devices.errors import ConnectionLost, DeviceError, JumpRefused, NotSsh
+from devices.rules.host_keys import PinnedKey, wanted_algorithms
 from devices.rules.targets import DEFAULT_KEEPALIVE_S, ConnectionTarget
 from devices.rules.texts import clean_text
 from devices.ssh.authentication import log_in, timed_out
+from devices.ssh.host_keys import check_host_key
 from devices.ssh.keys import public_key
 from devices.ssh.proxies import connect_through
 from devices.ssh.sockets import Deadline, ReadAheadSocket, connect, resolve
@@ -166,7 +167,7 @@ def start_transport(target: ConnectionTarget, raw: "AnySocket", deadline: Deadli
     """
     transport = Transport(
         ReadAheadSocket(raw),
-        wanted_algorithms(target.pinned_keys),
+        wanted_algorithms(target.pinned_keys, certified=bool(target.authorities)),
         legacy=target.legacy_algorithms,
         compression=target.compression,
         ask_after_s=None if target.keepalive_s == DEFAULT_KEEPALIVE_S else target.keepalive_s,
@@ -182,29 +183,6 @@ def start_transport(target: ConnectionTarget, raw: "AnySocket", deadline: Deadli
         if isinstance(exc, DeviceError) or not isinstance(exc, paramiko.SSHException | EOFError | OSError | ValueError):
             raise
         raise _negotiation_error(target, exc, deadline) from exc
-
-
-def check_host_key(target: ConnectionTarget, shown: PinnedKey) -> None:
-    """HostKeyUnknown or HostKeyChanged unless the shown key is pinned."""
-    verdict = judge(shown, target.pinned_keys)
-    details = {"key_type": shown.key_type, "key_base64": shown.key_base64, "fingerprint": shown.fingerprint}
-    if verdict is Verdict.UNKNOWN:
-        raise HostKeyUnknown(
-            f"{target.label}: the host's key is not known yet ({shown.key_type}, {shown.fingerprint}).",
-            fix="Compare the fingerprint with the host's own: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
-            if shown.key_type == "ssh-ed25519"
-            else "Compare the fingerprint with the host's own: ssh-keygen -lf on its public key in /etc/ssh.",
-            details=details,
-        )
-    if verdict is Verdict.CHANGED:
-        expected = [key.fingerprint for key in target.pinned_keys]
-        raise HostKeyChanged(
-            f"{target.label}: the host's key has changed: accepted was {' or '.join(expected)}, "
-            f"now it shows {shown.fingerprint}.",
-            fix="If the host was set up anew, accept the new key on the device's page. If not, someone may sit between "
-            "SSM and the host: do not connect.",
-            details={**details, "expected": expected},
-        )
 
 
 def finish_session(target: ConnectionTarget, transport: Transport, shown: PinnedKey, deadline: Deadline) -> SshSession:
@@ -369,8 +347,8 @@ def _negotiation_error(target: ConnectionTarget, exc: BaseException, deadline: D
     if isinstance(exc, IncompatiblePeer):
         return NotSsh(
             f"{target.label}: the SSH server on {where} has no algorithm in common with SSM.",
-            fix="Update the host's OpenSSH: it must offer an Ed25519, ECDSA or RSA (SHA-2) host key and AES. If that is "
-            "not possible, allow outdated algorithms for this device.",
+            fix="Update the host's OpenSSH: it must offer an Ed25519, ECDSA or RSA (SHA-2) host key and AES. Else "
+            "allow outdated algorithms for this device.",
         )
     if deadline.is_over or "timed out" in text or isinstance(exc, TimeoutError):
         return timed_out(target, "its SSH greeting")

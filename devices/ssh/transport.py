@@ -11,6 +11,8 @@ import paramiko
 from paramiko.buffered_pipe import PipeTimeout
 from paramiko.common import (
     MSG_CHANNEL_CLOSE,
+    MSG_CHANNEL_DATA,
+    MSG_CHANNEL_EXTENDED_DATA,
     cMSG_CHANNEL_CLOSE,
     cMSG_CHANNEL_OPEN,
     cMSG_CHANNEL_REQUEST,
@@ -20,6 +22,7 @@ from paramiko.message import Message
 
 from devices.ssh import life
 from devices.ssh.algorithms import LEGACY_CIPHERS, LEGACY_KEX, LEGACY_KEYS, LEGACY_MACS, BoundedInflater
+from devices.ssh.bounds import BoundedPacketizer
 from devices.ssh.sockets import ReadAheadSocket
 
 # What a host may send before a slow reader takes it. Between 32 KiB and 2 MiB this made no difference to log lines
@@ -27,6 +30,8 @@ from devices.ssh.sockets import ReadAheadSocket
 # ordinary answer costs no extra packet.
 WINDOW_BYTES = 256 * 1024
 PACKET_BYTES = 32 * 1024
+# What a reader has taken is granted anew before he is done with it, so a little more than the window may be on its way.
+MOST_UNREAD_BYTES = 2 * WINDOW_BYTES
 STREAMLOCAL = "direct-streamlocal@openssh.com"
 
 
@@ -53,7 +58,9 @@ class BytePipe:
                 event.clear()
 
     def feed(self, data: bytes) -> None:
-        """Add bytes and wake the reader."""
+        """Add bytes and wake the reader. Empty packets are nothing to keep."""
+        if not data:
+            return
         with self._ready:
             self._pieces.append(data)
             self._size += len(data)
@@ -134,6 +141,20 @@ class ByteChannel(paramiko.Channel):
             self._handle_close(message)
         self.is_gone.set()
 
+    def take(self, message: Message) -> None:
+        """Data from the server; one that sends more than the window grants is not to be dealt with any longer."""
+        self._feed(message)
+        self._check_window()
+
+    def take_extended(self, message: Message) -> None:
+        """The same for standard error."""
+        self._feed_extended(message)
+        self._check_window()
+
+    def _check_window(self) -> None:
+        if len(self.in_buffer) + len(self.in_stderr_buffer) > MOST_UNREAD_BYTES:
+            raise paramiko.SSHException("more data than the window grants")
+
     # The library decides what to send under its lock and sends after it. In between the answer to the server's closing
     # may go out, and sshd ends the whole connection when data or an end come for a channel that it has freed. So what
     # is sent, and our closing, take turns; nothing follows the closing. Waiting for room to send is outside of it.
@@ -173,6 +194,8 @@ class ByteChannel(paramiko.Channel):
     # The library's own, which its type stubs leave out.
     in_window_threshold: int
     _event_pending: Callable[[], None]
+    _feed: Callable[[Message], None]
+    _feed_extended: Callable[[Message], None]
     _handle_close: Callable[[Message], None]
     _set_transport: Callable[[paramiko.Transport], None]
     _set_window: Callable[[int, int], None]
@@ -230,7 +253,7 @@ class Transport(paramiko.Transport):
         compression: bool = False,
         ask_after_s: float | None = None,
     ) -> None:
-        super().__init__(sock, WINDOW_BYTES, PACKET_BYTES)  # type: ignore[arg-type]
+        super().__init__(sock, WINDOW_BYTES, PACKET_BYTES, packetizer_class=BoundedPacketizer)  # type: ignore[arg-type]
         self._preferred_keys = host_key_algorithms
         self.ask_after_s = ask_after_s
         self._is_legacy = legacy
@@ -244,7 +267,12 @@ class Transport(paramiko.Transport):
             # Only the form that begins after the log-in: the other lets strangers reach the decompressor.
             self._preferred_compression = ("zlib@openssh.com", "none")
         self._read_ahead = sock
-        self._channel_handler_table = {**self._channel_handler_table, MSG_CHANNEL_CLOSE: ByteChannel.handle_close}
+        self._channel_handler_table = {
+            **self._channel_handler_table,
+            MSG_CHANNEL_CLOSE: ByteChannel.handle_close,
+            MSG_CHANNEL_DATA: ByteChannel.take,
+            MSG_CHANNEL_EXTENDED_DATA: ByteChannel.take_extended,
+        }
         self._asked_at = 0.0
         self.name = "ssh-transport"
 
@@ -256,6 +284,11 @@ class Transport(paramiko.Transport):
         self._preferred_keys = (*self._preferred_keys, *LEGACY_KEYS)
         self._kex_info = {**self._kex_info, **LEGACY_KEX}
         self._key_info = {**self._key_info, **LEGACY_KEYS}
+
+    @property
+    def preferred_keys(self) -> tuple[str, ...]:
+        """Host key algorithms as they were asked for; the library would append every one's form with a certificate."""
+        return tuple(self._filter_algorithm("keys"))
 
     @property
     def preferred_pubkeys(self) -> tuple[str, ...]:

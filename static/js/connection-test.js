@@ -44,6 +44,11 @@ function spriteIcon(step, name) {
 }
 
 function apply(message) {
+  if (message.steps) {
+    // Which steps there are depends on the way to the device, which may have been changed in the form.
+    part("data-steps").replaceChildren(fragment(message.steps));
+    return;
+  }
   if (message.done) {
     part("data-verdict").replaceChildren(fragment(message.html));
     note(message.ok ? "Tested: it works." : "Tested: it does not work yet.");
