@@ -22,8 +22,10 @@ from ssm.lib.errors import SsmError
 
 logger = logging.getLogger(__name__)
 
-_PARENT: Final = "/ssm"
-_MOUNT: Final = f"{_PARENT}/{ROOT}"
+# At the top of the helper: engines before 28 look for the file behind a hard link below their own "/" when they set its
+# mode again after its owner (moby/moby pkg/archive, handleLChmod). Anywhere else set-id bits of such files are lost.
+_PARENT: Final = "/"
+_MOUNT: Final = f"/{ROOT}"
 # An engine that reads from a slow disk, or writes what it was sent, may say nothing for so long.
 PATIENCE_S: Final = 300.0
 # Of the smallest images so many are looked at for one that declares no volumes, which would be made for the helper too.
@@ -62,7 +64,7 @@ class Helper:
 
     @contextmanager
     def read(self) -> Iterator[Iterable[bytes]]:
-        """The volume as a tar stream whose names lie under ``data/``. Raises DeviceError, also while it is read."""
+        """The volume as a tar stream whose names lie under ``ssm-volume/``. Raises DeviceError, also while it is read."""
         wanted = {"path": _MOUNT}
         stream = self._engine.stream(
             f"{self._path}/archive", wanted, read_timeout_s=PATIENCE_S, head_timeout_s=PATIENCE_S
@@ -117,7 +119,7 @@ def _create(engine: Engine, operation_id: object, volume: str, *, read_only: boo
         "Image": image,
         # Never run; images without a command are refused without one.
         "Entrypoint": [],
-        "Cmd": [f"{_PARENT}/never-started"],
+        "Cmd": ["/never-started"],
         "NetworkDisabled": True,
         "Labels": {LABEL: str(operation_id)},
         "HostConfig": {"NetworkMode": "none", "RestartPolicy": {"Name": "no"}, "Mounts": [mount]},

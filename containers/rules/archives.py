@@ -51,7 +51,7 @@ class Contents:
 class ArchiveReader:
     """Takes an archive in pieces of any size; `finish` tells what was in it.
 
-    ``root`` is the directory that all names lie under ("data"), empty where they lie at the top. Raises ArchiveError.
+    ``root`` is the directory that all names lie under, empty where they lie at the top. Raises ArchiveError.
     """
 
     def __init__(self, root: str = "") -> None:

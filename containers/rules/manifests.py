@@ -14,7 +14,7 @@ from containers.rules.masking import clean_text
 
 FORMAT: Final = "ssm-volume-backup/1"
 # The directory in the archive that is the volume's root.
-ROOT: Final = "data"
+ROOT: Final = "ssm-volume"
 _MOST: Final = 4 * 1024 * 1024
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 CONSISTENCIES: Final = {
