@@ -1,10 +1,10 @@
 """How the form that makes containers looks: its fields with label and hint, its rows, and where an error stands."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from containers.rules.drafts import ROWS, Draft
+from containers.rules.drafts import DEFAULTS, ROWS, Draft
 
 # Label and hint of each field.
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -60,6 +60,8 @@ ROW_TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
     "mount": {"kind": "What", "source": "Volume or directory", "target": "Path in it", "options": "Options"},
     "network": {"name": "Network", "aliases": "Further names", "ipv4": "IPv4 address", "ipv6": "IPv6 address"},
 }
+# Beyond any real row.
+BLANK_PLACE: Final = 9999
 MORE: Final = (
     "privileged",
     "read_only",
@@ -141,6 +143,20 @@ def shown_rows(draft: Draft, errors: Mapping[str, str], added: str) -> dict[str,
                 for column in columns
             }
             found[kind].append(ShownRow(kind, place, cells, tuple(cell for cell in cells.values() if cell.error)))
+    return found
+
+
+def blank_rows() -> dict[str, ShownRow]:
+    """An empty row of each kind for scripts to copy; its place stands for the one that a copy gets."""
+    empty = Draft(
+        rows={kind: ({**dict.fromkeys(columns, ""), **DEFAULTS.get(kind, {})},) for kind, columns in ROWS.items()}
+    )
+    found = {}
+    for kind, rows in shown_rows(empty, {}, "").items():
+        cells = {
+            column: replace(cell, identity=f"{kind}-{BLANK_PLACE}-{column}") for column, cell in rows[0].cells.items()
+        }
+        found[kind] = ShownRow(kind, BLANK_PLACE, cells, ())
     return found
 
 

@@ -22,7 +22,7 @@ from containers.forms.creation import (
     sees_values_of,
     shown_of,
 )
-from containers.forms.creation_fields import MORE, ShownField, ShownRow, shown_fields, shown_rows, summary
+from containers.forms.creation_fields import MORE, ShownField, ShownRow, blank_rows, shown_fields, shown_rows, summary
 from containers.models import Container, Operation
 from containers.operations import request_device_operation, request_operation
 from containers.rules.creation import check
@@ -250,6 +250,7 @@ def _show(
         "sees_values": page.sees_values,
         "fields": fields,
         "rows": rows,
+        "blank": blank_rows(),
         "errors": summary({key: text for key, text in errors.items() if key}),
         "has_doubts": has_doubts,
         "options": page.options,
