@@ -273,6 +273,8 @@ LOGGING = {
         "daphne.http_protocol": {"level": "WARNING"},
         # They would write URLs, signed headers and tokens; registries.client logs its requests itself.
         **{name: {"level": "WARNING"} for name in ("httpx", "httpcore", "botocore")},
+        # Each log-in is in the audit.
+        "axes": {"level": "WARNING"},
         # Two ticks every ten seconds would bury what matters; failures are told at ERROR.
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},

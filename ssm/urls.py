@@ -5,6 +5,7 @@ from django.contrib.auth import views as auth_views
 from django.urls import include, path
 
 from ssm import views
+from ssm.api.entry import urls as api_urls
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -16,6 +17,7 @@ urlpatterns = [
     path("devices/", include("devices.urls")),
     path("registries/", include("registries.urls")),
     path("", include("containers.urls")),
+    path("api/v1/", api_urls()),
     path("admin/", admin.site.urls),
 ]
 handler403 = "ssm.views.permission_denied"

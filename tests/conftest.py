@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, settings
 pytest_plugins = [
     "tests.fleet.fixtures",
     "tests.people",
+    "tests.api.caller",
     "tests.append_only",
     "tests.containers.stage",
     "tests.registries.servers.fixtures",

@@ -5,6 +5,7 @@ from containers.models.images import Image
 from containers.models.inventory import Container
 from containers.models.networks import Network
 from containers.models.replacements import Replacement
+from containers.models.requests import IdempotentRequest
 from containers.models.statistics import ContainerUsage, HostUsage
 from containers.models.updates import UpdateCheck, UpdatePolicy, UpdateStatus
 from containers.models.volumes import Backup, BackupPlan, Volume
@@ -19,6 +20,7 @@ __all__ = [
     "ContainerUsage",
     "Event",
     "HostUsage",
+    "IdempotentRequest",
     "Image",
     "Network",
     "Operation",

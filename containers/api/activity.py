@@ -1,0 +1,198 @@
+"""Operations, batches and events."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from ninja import Query, Router, Schema, Status
+from pydantic import Field
+
+from containers import batches, operations
+from containers.api.idempotency import idempotent
+from containers.api.schemas import BatchEntry, EventEntry, OperationDetail, OperationEntry
+from containers.errors import OperationRefused
+from containers.filters import ActivityFilter, EventFilter
+from containers.models import Batch, Event, Operation
+from containers.rules.operation_kinds import right_for
+from ssm.lib.api.access import needs
+from ssm.lib.api.errors import answers
+from ssm.lib.api.paging import Paging, page
+from ssm.lib.database import database_work
+from ssm.lib.roles import Right, SomeUser
+
+operation_router = Router(tags=["operations"])
+batch_router = Router(tags=["operations"])
+event_router = Router(tags=["events"])
+
+_NEWEST: Final = {"created": ("-created_at",)}
+_FOLLOWED_EVERY_S: Final = 0.5
+_FOLLOWED_FOR_S: Final = 3600
+
+
+class OperationFilter(Schema):
+    """Which operations; all that are given must hold."""
+
+    q: str = Field("", description="Part of the name of the object or the device.", max_length=200)
+    state: Literal["", "active", "succeeded", "failed", "cancelled"] = Field("", description="`active`: not ended.")
+    kind: str = Field("", max_length=20, examples=["image_pull"])
+    device: uuid.UUID | None = None
+    container: uuid.UUID | None = None
+    batch: uuid.UUID | None = None
+    person: str = Field("", description="User name of who asked for it.", max_length=150)
+
+
+class OperationPage(Schema):
+    """Some operations, the newest first, and where the next page begins."""
+
+    items: list[OperationEntry]
+    next: str
+
+
+class EventPage(Schema):
+    """Some events, the newest first, and where the next page begins."""
+
+    items: list[EventEntry]
+    next: str
+
+
+class EventQuery(Schema):
+    """Which events; all that are given must hold."""
+
+    q: str = Field("", description="Part of a name, action or device.", max_length=200)
+    kind: Literal["", "container", "image", "volume", "network", "daemon", "builder", "plugin"] = ""
+    act: Literal["", "started", "ended", "health", "made", "removed", "changed"] = ""
+    severity: Literal["", "good", "bad"] = ""
+    device: uuid.UUID | None = None
+    container: uuid.UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@operation_router.get("", response=answers(OperationPage), operation_id="operations_list")
+@needs(Right.SEE)
+def operations_list(request: HttpRequest, filters: Query[OperationFilter], paging: Query[Paging]) -> Any:
+    """What was done on the hosts, the newest first."""
+    chosen = ActivityFilter(
+        q=filters.q.replace("\x00", ""),
+        state=filters.state,
+        kind=filters.kind.replace("\x00", ""),
+        device=str(filters.device or ""),
+        person=filters.person.replace("\x00", ""),
+        operation="",
+        since="",
+    )
+    rows = chosen.select(Operation.objects.visible_to(request.user))
+    if filters.container:
+        rows = rows.filter(container_id=filters.container)
+    if filters.batch:
+        rows = rows.filter(batch_id=filters.batch)
+    return page(rows, _NEWEST, "created", paging).shown(OperationEntry.of)
+
+
+@operation_router.get("/{uuid:pk}", response=answers(OperationDetail), operation_id="operations_get")
+@needs(Right.SEE)
+def operations_get(request: HttpRequest, pk: uuid.UUID) -> Any:
+    """One operation with its output."""
+    return OperationDetail.with_all(get_object_or_404(Operation.objects.visible_to(request.user), pk=pk))
+
+
+@operation_router.get("/{uuid:pk}/follow", response=answers(OperationDetail), operation_id="operations_follow")
+@needs(Right.SEE)
+def operations_follow(request: HttpRequest, pk: uuid.UUID) -> Any:
+    """The operation as NDJSON: a line at once, one for each change, the last one once it has ended."""
+    get_object_or_404(Operation.objects.visible_to(request.user).only("pk"), pk=pk)
+    response = StreamingHttpResponse(_followed(request.user, pk), content_type="application/x-ndjson")
+    response["X-Accel-Buffering"] = "no"
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+async def _followed(user: SomeUser, pk: uuid.UUID) -> AsyncIterator[bytes]:
+    told = ""
+    for _look in range(int(_FOLLOWED_FOR_S / _FOLLOWED_EVERY_S)):
+        detail = await sync_to_async(_look_at)(user, pk)
+        if detail is None:
+            return
+        text = json.dumps(detail.model_dump(mode="json"))
+        if text != told:
+            told = text
+            yield text.encode() + b"\n"
+        if detail.is_final:
+            return
+        await asyncio.sleep(_FOLLOWED_EVERY_S)
+
+
+def _look_at(user: SomeUser, pk: uuid.UUID) -> OperationDetail | None:
+    with database_work():
+        found = Operation.objects.visible_to(user).filter(pk=pk).first()
+        return OperationDetail.with_all(found) if found is not None else None
+
+
+@operation_router.post("/{uuid:pk}/cancel", response=answers(OperationEntry), operation_id="operations_cancel")
+@needs(Right.SEE)
+def operations_cancel(request: HttpRequest, pk: uuid.UUID) -> Any:
+    """Call it off: at once while it waits, else as soon as its worker can undo what it has begun."""
+    found = _permitted(request, pk)
+    if not operations.request_cancel(request.user, found):
+        raise OperationRefused("It cannot be called off any more: the engine is at it, or it has ended.")
+    found.refresh_from_db()
+    return OperationEntry.of(found)
+
+
+@operation_router.post("/{uuid:pk}/repeat", response=answers(OperationEntry, 202), operation_id="operations_repeat")
+@needs(Right.SEE)
+@idempotent
+def operations_repeat(request: HttpRequest, pk: uuid.UUID) -> Any:
+    """Ask for the same act once more."""
+    found = _permitted(request, pk)
+    if not found.is_final:
+        raise OperationRefused("It has not ended yet.", fix="Wait until it has.")
+    return Status(202, OperationEntry.of(batches.ask_again(request.user, found)))
+
+
+def _permitted(request: HttpRequest, pk: uuid.UUID) -> Operation:
+    """The operation if the caller may ask for its like. Http404, PermissionDenied."""
+    visible = Operation.objects.visible_to(request.user).select_related("device", "container__device", "batch")
+    found = get_object_or_404(visible, pk=pk)
+    right = Right(right_for(found.kind))
+    if not Operation.objects.permitted(request.user, right).filter(pk=pk).exists():
+        raise PermissionDenied(f"It takes the right “{right.value}”.")
+    return found
+
+
+@batch_router.get("/{uuid:pk}", response=answers(BatchEntry), operation_id="batches_get")
+@needs(Right.SEE)
+def batches_get(request: HttpRequest, pk: uuid.UUID) -> Any:
+    """How far a batch is; its operations are listed by `GET /operations?batch=`."""
+    found = get_object_or_404(Batch.objects.visible_to(request.user), pk=pk)
+    return BatchEntry.of(found, batches.standing_of(found))
+
+
+@event_router.get("", response=answers(EventPage), operation_id="events_list")
+@needs(Right.SEE)
+def events_list(request: HttpRequest, filters: Query[EventQuery], paging: Query[Paging]) -> Any:
+    """What the engines told, the newest first."""
+    chosen = EventFilter(
+        q=filters.q.replace("\x00", ""),
+        kind=filters.kind,
+        act=filters.act,
+        severity=filters.severity,
+        device=str(filters.device or ""),
+        container=str(filters.container or ""),
+        since=_aware(filters.since),
+        until=_aware(filters.until),
+    )
+    rows = chosen.select(Event.objects.visible_to(request.user)).select_related("device")
+    return page(rows, {"time": ("-time_ns",)}, "time", paging).shown(EventEntry.of)
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    """In UTC where no zone is told."""
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
