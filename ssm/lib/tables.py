@@ -76,6 +76,6 @@ def chips(query: QueryDict, active: Iterable[tuple[str, str, str]]) -> list[Chip
     return found
 
 
-def page_of(request: HttpRequest, rows: QuerySet[Any]) -> Page[Any]:
+def page_of(request: HttpRequest, rows: QuerySet[Any], *, size: int = PAGE_SIZE) -> Page[Any]:
     """The asked page of 50 rows, the nearest one when there is no such page. Two queries when iterated."""
-    return Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
+    return Paginator(rows, size).get_page(request.GET.get("page"))
