@@ -61,6 +61,7 @@ class PeopleMiddleware:
         reason = held_back(request.user, request.session)
         if not reason:
             return None
+        request.held_back = reason  # type: ignore[attr-defined]
         # Nothing else is theirs, neither in the frame of the page that they may open.
         set_grants(request.user, NOTHING)
         name = request.resolver_match.view_name if request.resolver_match else ""

@@ -16,7 +16,7 @@ from ssm.accounts.forms import CodeForm, OwnPasswordForm, TokenForm
 from ssm.accounts.models import ApiToken, AuditEntry, OpenSession
 from ssm.accounts.people import set_own_password
 from ssm.accounts.rules.rights import RIGHTS, reach
-from ssm.accounts.sessions import DEMANDED, MUST_CHANGE_PASSWORD, SECOND_FACTOR, begin, end_sessions, held_back
+from ssm.accounts.sessions import DEMANDED, MUST_CHANGE_PASSWORD, SECOND_FACTOR, begin, end_sessions
 from ssm.accounts.tokens import make_token, revoke
 from ssm.lib.access import UserRequest
 from ssm.lib.roles import EVERYTHING, Right, Scope, grants_of
@@ -97,7 +97,7 @@ def second_factor(request: UserRequest) -> HttpResponse:
     """Set up an app, replace it, get new recovery codes, or remove it. POST with ``act``."""
     user = request.user
     has_one = factors.has_second_factor(user)
-    if has_one and held_back(user, request.session) == "second-factor":
+    if has_one and getattr(request, "held_back", "") == "second-factor":
         return redirect("login-code")
     acts = {"begin": _begin, "confirm": _confirm, "codes": _codes, "remove": _remove}
     if request.method == "POST":
@@ -114,7 +114,7 @@ def _factor_page(request: UserRequest, context: dict[str, Any], *, status: int =
         "has_one": factors.has_second_factor(request.user),
         "left": factors.recovery_codes_left(request.user),
         "total": factors.RECOVERY_CODES,
-        "is_demanded": held_back(request.user, request.session) == "second-factor",
+        "is_demanded": getattr(request, "held_back", "") == "second-factor",
     }
     return render(request, "account/second_factor.html", context, status=status)
 
