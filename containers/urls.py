@@ -3,6 +3,8 @@
 from django.urls import include, path
 
 from containers.views import (
+    applying,
+    backups,
     bulk,
     creating,
     events,
@@ -15,13 +17,22 @@ from containers.views import (
     log_data,
     logpages,
     logs,
+    network_acts,
+    network_connect,
+    network_map,
+    network_prune,
+    networks,
     operation,
     operations,
     pages,
+    projects,
     settings,
     statistics,
     top,
     updates,
+    volume_acts,
+    volume_prune,
+    volumes,
 )
 
 container_urlpatterns = [
@@ -43,6 +54,8 @@ container_urlpatterns = [
     path("<uuid:pk>/events/", pages.events, name="events"),
     path("<uuid:pk>/operations/", operations.operations, name="operations"),
     path("<uuid:pk>/updates/", updates.container_updates, name="updates"),
+    path("<uuid:pk>/networks/", networks.container_networks, name="networks"),
+    path("<uuid:pk>/networks/leave/", network_connect.leave_lost, name="leave_network"),
 ]
 image_urlpatterns = [
     path("", images.image_list, name="list"),
@@ -56,11 +69,52 @@ image_urlpatterns = [
     path("<uuid:pk>/copy/", image_acts.copy, name="copy"),
     path("<uuid:pk>/check/", images.check, name="check"),
 ]
+volume_urlpatterns = [
+    path("", volumes.volume_list, name="list"),
+    path("new/", volume_acts.create, name="new"),
+    path("bulk/", volume_acts.bulk, name="bulk"),
+    path("prune/", volume_prune.prune, name="prune"),
+    path("measure/", volumes.measure, name="measure"),
+    path("<uuid:pk>/", volumes.detail, name="detail"),
+    path("<uuid:pk>/backup/", volume_acts.backup, name="backup"),
+    path("<uuid:pk>/copy/", volume_acts.copy, name="copy"),
+    path("<uuid:pk>/remove/", volume_acts.remove, name="remove"),
+    path("<uuid:pk>/plan/", backups.plan, name="plan"),
+]
+backup_urlpatterns = [
+    path("", backups.backup_list, name="list"),
+    path("upload/", backups.upload, name="upload"),
+    path("<uuid:pk>/", backups.detail, name="detail"),
+    path("<uuid:pk>/restore/", backups.restore, name="restore"),
+    path("<uuid:pk>/download/", backups.download, name="download"),
+    path("<uuid:pk>/delete/", backups.delete, name="delete"),
+    path("<uuid:pk>/change/", backups.change, name="change"),
+]
+network_urlpatterns = [
+    path("", networks.network_list, name="list"),
+    path("new/", network_acts.create, name="create"),
+    path("bulk/", network_acts.bulk, name="bulk"),
+    path("prune/", network_prune.prune, name="prune"),
+    path("map/", network_map.network_map, name="map"),
+    path("ports/", network_map.ports, name="ports"),
+    path("<uuid:pk>/", networks.detail, name="detail"),
+    path("<uuid:pk>/configure/", network_acts.configure, name="configure"),
+    path("<uuid:pk>/remove/", network_acts.remove, name="remove"),
+    path("<uuid:pk>/connect/", network_connect.connect, name="connect"),
+    path("<uuid:pk>/containers/<uuid:container_pk>/", network_connect.attachment, name="attachment"),
+    path("<uuid:pk>/containers/<uuid:container_pk>/disconnect/", network_connect.disconnect, name="disconnect"),
+]
 update_urlpatterns = [
     path("", updates.updates, name="list"),
     path("check/", updates.check, name="check"),
     path("decide/", updates.decide, name="decide"),
+    path("apply/", applying.apply, name="apply"),
+    path("replacements/<uuid:pk>/", applying.replacement, name="replacement"),
     path("used-by/", updates.used_by_repository, name="used_by"),
+]
+project_urlpatterns = [
+    path("", projects.project_list, name="list"),
+    path("<uuid:pk>/", projects.project, name="detail"),
 ]
 log_urlpatterns = [
     path("", logpages.merged, name="merged"),
@@ -74,10 +128,16 @@ log_urlpatterns = [
 ]
 urlpatterns = [
     path("logs/", include((log_urlpatterns, "logs"))),
+    path("projects/", include((project_urlpatterns, "projects"))),
     path("updates/", include((update_urlpatterns, "updates"))),
     path("containers/", include((container_urlpatterns, "containers"))),
     path("images/", include((image_urlpatterns, "images"))),
+    path("volumes/", include((volume_urlpatterns, "volumes"))),
+    path("backups/", include((backup_urlpatterns, "backups"))),
     path("devices/<uuid:pk>/images/", images.device_images, name="device-images"),
+    path("devices/<uuid:pk>/volumes/", volumes.device_volumes, name="device-volumes"),
+    path("networks/", include((network_urlpatterns, "networks"))),
+    path("devices/<uuid:pk>/networks/", networks.device_networks, name="device-networks"),
     path("devices/<uuid:pk>/statistics/", statistics.device_page, name="device-statistics"),
     path("devices/<uuid:pk>/statistics/data/", statistics.device_data, name="device-statistics-data"),
     path("events/", events.events, name="events"),

@@ -14,25 +14,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from channels.auth import get_user
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.contrib.sessions.backends.db import SessionStore
 from django.db import DatabaseError
 from django.db.models import Q
 from redis.exceptions import RedisError
 
 from containers.consumers.pulse import pulse
+from containers.consumers.rights import rights_reader
+from containers.consumers.streams import FORBIDDEN, RETRY_S, UNAUTHENTICATED, current_user
+from containers.consumers.visible import hidden_objects
 from containers.fragments import Element, fragments, parse_element
-from containers.models import Batch, Container, Image, Operation, UpdateCheck
+from containers.models import Batch, Container, Image, Network, Operation, UpdateCheck
 from containers.push import FLEET_GROUP, Change
 from devices.models import Device, now
-from ssm.lib.roles import SomeUser, can_view
+from ssm.lib.roles import SomeUser, can_view, grants_of
 
 logger = logging.getLogger(__name__)
 
-UNAUTHENTICATED: Final = 4401
-FORBIDDEN: Final = 4403
 # Of the WebSocket registry (RFC 6455, section 7.4.2): come back in a moment.
 SERVICE_RESTART: Final = 1012
 MAX_MESSAGE: Final = 128 * 1024
@@ -46,8 +45,8 @@ RECHECK_S: Final = 60.0
 PAGE_ON_ITS_WAY: Final = timedelta(seconds=30)
 # A page's rows were read this long before it says it was made, at most; clocks of web servers may differ a little.
 READ_BEFORE: Final = timedelta(seconds=2)
-# Pages that list what needs attention: any change may add or take a line there.
-_ATTENTIVE_PAGES: Final = frozenset({"home"})
+# Pages that list what needs attention, or count containers: any change may add or take a line there.
+_ATTENTIVE_PAGES: Final = frozenset({"home", "projects"})
 # Pages that list events: of the whole fleet, or of the device or container that they are about.
 _EVENT_PAGES: Final = frozenset({"events", "device", "container-events"})
 # Lists answers about updates, which come and go with each of them.
@@ -55,7 +54,7 @@ _UPDATES_PAGE: Final = "updates"
 # Pages whose rows depend on what is used, which changes with every reading of every device: seconds between two looks.
 _USAGE_PAGES: Final = {"top": 5.0, "home": 30.0}
 # Rows of a device that only those may see who may see them there, by the kind of their elements.
-_OF_DEVICES: Final[dict[str, Any]] = {"container": Container, "image": Image}
+_OF_DEVICES: Final[dict[str, Any]] = {"container": Container, "image": Image, "network": Network}
 # What a page shows of the readings of one device is one element to us: rendered and sent together.
 _USAGE: Final = "usage"
 
@@ -106,12 +105,17 @@ class LiveConsumer(AsyncWebsocketConsumer):
         user = self.scope["user"]
         if not user.is_authenticated:
             await self.close(UNAUTHENTICATED)
-        elif not await database_sync_to_async(can_view)(user):
+        elif not await database_sync_to_async(self._begins)(user):
             await self.close(FORBIDDEN)
         else:
             await self.channel_layer.group_add(FLEET_GROUP, self.channel_name)
             pulse().join(self._on_loss)
             self._start(self._recheck())
+
+    def _begins(self, user: SomeUser) -> bool:
+        """Whether the user may see anything; who is held back may not. Keeps the rights that the page was made with."""
+        fresh = current_user(self.scope)
+        return fresh is not None and can_view(fresh) and can_view(user)
 
     async def disconnect(self, _code: int) -> None:
         """Leave nothing behind: no timer, no task, no group."""
@@ -172,11 +176,14 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """Show these elements from now on, as far as the user may see them."""
         elements = [element for element in map(parse_element, dict.fromkeys(names)) if element is not None]
         devices = await self._devices_of(self.scope["user"], {kind: _ids(elements, kind) for kind in _OF_DEVICES})
+        hidden = await database_sync_to_async(hidden_objects)(self.scope["user"], elements, _OF_DEVICES)
         kept = self._shown
         self._shown, self._by_object, self._rows_of, self._usage_of = {}, {}, {}, {}
         fresh = []
         for element in elements:
             if element.kind in _OF_DEVICES and element.object_id not in devices:
+                continue
+            if element.object_id in hidden:
                 continue
             if element.is_usage:
                 self._usage_of.setdefault(devices.get(element.object_id, element.object_id), []).append(element)
@@ -230,6 +237,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             (Container.objects.filter(containers), "container"),
             (Device.objects.filter(state_since__gte=since), "device"),
             (Image.objects.filter(Q(changed_at__gte=since) | Q(device__state_since__gte=since)), "image"),
+            (Network.objects.filter(Q(changed_at__gte=since) | Q(device__state_since__gte=since)), "network"),
             (Operation.objects.filter(Q(state__in=Operation.ACTIVE_STATES) | Q(finished_at__gte=since)), "operation"),
             (UpdateCheck.objects.filter(started_at__gte=since), "check"),
             (Batch.objects.filter(Q(created_at__gte=since) | Q(operations__finished_at__gte=since)), "batch"),
@@ -331,22 +339,36 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._start(self.send(text_data=f'<div id="live-signal" data-refresh="{number}" hidden></div>'))
 
     async def _recheck(self) -> None:
-        """Close the socket of somebody who was logged out, deactivated or lost the role."""
-        while True:
-            await asyncio.sleep(self.recheck_s)
-            try:
-                allowed = await self._still_allowed()
-            except DatabaseError:
-                continue  # nothing can be shown meanwhile either
-            if not allowed:
-                await self.close(FORBIDDEN)
-                return
+        """Close the socket of somebody who was logged out, deactivated, or may see nothing, less or more by now."""
+        news = asyncio.Event()
+        # At once too: what changed between the look at the beginning and now was told to nobody.
+        news.set()
+        rights_reader().join(self.scope["user"].pk, news.set)
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(news.wait(), self.recheck_s)
+                news.clear()
+                try:
+                    code = await database_sync_to_async(self._closing_code)()
+                except DatabaseError:
+                    # Nothing can be shown meanwhile either.
+                    await asyncio.sleep(RETRY_S)
+                    news.set()
+                    continue
+                if code:
+                    await self.close(code)
+                    return
+        finally:
+            rights_reader().leave(news.set)
 
-    async def _still_allowed(self) -> bool:
-        """Read session and user anew: logged out, another password, deactivated, expired, without the role."""
-        stored = SessionStore(self.scope["session"].session_key)
-        user = await get_user({"session": stored})
-        return user.is_authenticated and await database_sync_to_async(can_view)(user)
+    def _closing_code(self) -> int:
+        """0 while everything is as it was when the page came. Reads session, user and rights anew. In a thread."""
+        user = current_user(self.scope)
+        if user is None or not can_view(user):
+            return FORBIDDEN
+        # The page comes back by itself, reads itself anew, and watches what is there by then.
+        return 0 if grants_of(user) == grants_of(self.scope["user"]) else SERVICE_RESTART
 
     def _start(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

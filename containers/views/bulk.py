@@ -15,6 +15,7 @@ from containers import batches
 from containers.errors import OperationRefused
 from containers.filters import FleetFilter
 from containers.models import Batch, Container, Operation
+from containers.projects import MOST_PROJECTS, in_projects, keys_of, project_url
 from containers.rules.actions import Action, bulk_question, find_action
 from containers.rules.parameters import SIGNALS, ParameterError, read_parameters
 from containers.views.operations import DIALOG
@@ -54,10 +55,12 @@ def bulk(request: HttpRequest) -> HttpResponse:
             "given": {**request.POST.dict(), "asked": is_asked},
             "is_wrong": is_wrong,
             "back": _back(request),
+            "projects": request.POST.getlist("project")[:MOST_PROJECTS],
         }
         return _ask(request, context, status=422 if is_asked else 200)
     try:
-        batch = batches.request_batch(request.user, chosen, action.kind, parameters, title=_title(action, len(chosen)))
+        title = _title(action, len(chosen), request.POST.getlist("project"))
+        batch = batches.request_batch(request.user, chosen, action.kind, parameters, title=title)
     except OperationRefused as refused:
         return _refuse(request, refused)
     if not is_partial(request):
@@ -70,7 +73,12 @@ def _chosen(request: HttpRequest) -> list[Container]:
     """The chosen containers that the user may see, one more than allowed at most, by device and name."""
     visible = Container.objects.visible_to(request.user).select_related("device").defer("inspect", "environment")
     matching = request.POST.get("matching", "")[:2000]
-    if matching:
+    if request.POST.get("of") == "projects":
+        keys = request.POST.getlist("project")
+        if matching:
+            keys = keys_of(request.user, QueryDict("" if matching == "all" else matching))
+        visible = visible.present().filter(in_projects(keys))
+    elif matching:
         fleet = FleetFilter.read(QueryDict("" if matching == "all" else matching))
         visible = fleet.select(visible.present())
     else:
@@ -88,7 +96,9 @@ def _ids(texts: list[str]) -> list[uuid.UUID]:
     return found
 
 
-def _title(action: Action, count: int) -> str:
+def _title(action: Action, count: int, projects: list[str]) -> str:
+    if len(projects) == 1:
+        return f"{action.label} the project {projects[0].partition(':')[2][:120]}"
     return f"{action.label} {count:,} container{'s' if count != 1 else ''}"
 
 
@@ -107,7 +117,12 @@ def _refuse(request: HttpRequest, refused: OperationRefused) -> HttpResponse:
 
 
 def _back(request: HttpRequest) -> str:
-    """The fleet table with the filters that the boxes stood under."""
+    """The table with the filters that the boxes stood under, or the page of one project."""
+    projects = request.POST.getlist("project")
+    if projects:
+        device, _colon, name = projects[0].partition(":")
+        is_one = len(projects) == 1 and bool(_ids([device]))
+        return project_url(device, name) if is_one else reverse("projects:list")
     matching = request.POST.get("matching", "")[:2000]
     return reverse("containers:list") + (f"?{matching}" if matching and matching != "all" else "")
 

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 
 if TYPE_CHECKING:
     from containers.models import Container, Operation
+    from containers.projects import Project
     from devices.models import Device
     from registries.models import RepositoryKnowledge
 
@@ -144,10 +145,24 @@ def repository_sign(repository: "RepositoryKnowledge") -> Sign:
     return Sign("good", "circle-check", "answered")
 
 
+def project_sign(project: "Project") -> Sign:
+    """The sign of a compose project: how many of its containers run."""
+    words = f"{project.running}/{project.total} running"
+    if project.state == "stale":
+        return Sign("stale", "unlink", "last known", "The device is not connected: this is its last known state.")
+    if project.needing:
+        return Sign("bad", "circle-alert", words, f"{project.needing} of its containers need attention.")
+    return {
+        "running": Sign("good", "circle-check", words),
+        "partly": Sign("busy", "circle", words),
+    }.get(project.state, Sign("idle", "circle", words))
+
+
 _SIGNS: Final[dict[str, Callable[[Any], Sign]]] = {
     "Container": container_sign,
     "Device": device_sign,
     "Operation": operation_sign,
+    "Project": project_sign,
     "RegistryEntry": lambda entry: entry.sign,
     "RepositoryKnowledge": repository_sign,
 }

@@ -10,7 +10,16 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from containers.models import Batch
 from devices.models import Device
-from tests.factories import ContainerFactory, EventFactory, ImageFactory, OperationFactory, RegistryFactory, TagFactory
+from tests.factories import (
+    ContainerFactory,
+    EventFactory,
+    ImageFactory,
+    NetworkFactory,
+    OperationFactory,
+    RegistryFactory,
+    ReplacementFactory,
+    TagFactory,
+)
 from tests.people import People
 
 VIEWERS = ("administrator", "operator", "viewer")
@@ -23,7 +32,7 @@ PEOPLE = EVERYBODY
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How a route answers: ``good`` to those who may, by method; "container" or "device" tells whose id it takes."""
+    """How a route answers: ``good`` to those who may, by method; "container" or "device" tells whose id it takes, "network container" of both."""
 
     method: str
     name: str
@@ -86,6 +95,8 @@ ROUTES = (
     Route("POST", "registries:poll", OPERATORS, good=302, takes="registry"),
     Route("GET", "containers:list", VIEWERS),
     Route("GET", "containers:top", VIEWERS),
+    Route("GET", "projects:list", VIEWERS),
+    Route("GET", "projects:detail", VIEWERS, good=404, takes="device"),
     Route("GET", "containers:new", OPERATORS),
     Route("POST", "containers:new", OPERATORS, good=422, data={"name": ""}),
     Route("GET", "containers:choices", OPERATORS),
@@ -135,9 +146,34 @@ ROUTES = (
     Route("GET", "device-images", VIEWERS, takes="device"),
     Route("GET", "updates:list", VIEWERS),
     Route("GET", "updates:used_by", VIEWERS),
+    Route("GET", "updates:apply", OPERATORS, good=302),
+    Route("POST", "updates:apply", OPERATORS, good=302),
+    Route("POST", "updates:replacement", OPERATORS, good=400, takes="replacement"),
     Route("POST", "updates:check", OPERATORS, good=302),
     Route("POST", "updates:decide", OPERATORS, good=404, data={"act": "ignore:1.0", "repository": "none"}),
     Route("POST", "containers:operations", OPERATORS, good=302, takes="container", data={"kind": "pause"}),
+    Route("GET", "containers:networks", VIEWERS, takes="container"),
+    Route("POST", "containers:leave_network", OPERATORS, good=404, takes="container", data={"name": "none"}),
+    Route("GET", "device-networks", VIEWERS, takes="device"),
+    Route("GET", "networks:list", VIEWERS),
+    Route("GET", "networks:map", VIEWERS),
+    Route("GET", "networks:ports", VIEWERS),
+    Route("GET", "networks:create", OPERATORS),
+    Route("POST", "networks:create", OPERATORS, good=422, data={"name": ""}),
+    Route("GET", "networks:prune", OPERATORS),
+    Route("POST", "networks:prune", OPERATORS, good=302),
+    Route("POST", "networks:bulk", OPERATORS, good=302, data={"kind": "remove"}),
+    Route("GET", "networks:detail", VIEWERS, takes="network"),
+    Route("GET", "networks:configure", OPERATORS, takes="network"),
+    Route("POST", "networks:configure", OPERATORS, good=422, takes="network", data={"name": ""}),
+    Route("GET", "networks:remove", OPERATORS, takes="network"),
+    Route("POST", "networks:remove", OPERATORS, good=302, takes="network", data={"confirmation": "yes"}),
+    Route("GET", "networks:connect", OPERATORS, takes="network"),
+    Route("POST", "networks:connect", OPERATORS, good=422, takes="network"),
+    Route("GET", "networks:attachment", OPERATORS, takes="network container"),
+    Route("POST", "networks:attachment", OPERATORS, good=302, takes="network container"),
+    Route("GET", "networks:disconnect", OPERATORS, takes="network container"),
+    Route("POST", "networks:disconnect", OPERATORS, takes="network container"),
 )
 
 
@@ -159,7 +195,7 @@ def test_routes_of_the_project_are_all_in_the_table() -> None:
 
 def ask(client: Client, route: Route, ids: dict[str, uuid.UUID]) -> int:
     """Status of the answer."""
-    url = reverse(route.name, args=[ids[route.takes]] if route.takes else [])
+    url = reverse(route.name, args=[ids[name] for name in route.takes.split()])
     response = client.get(url) if route.method == "GET" else client.post(url, route.data)
     return response.status_code
 
@@ -181,6 +217,8 @@ def ids() -> dict[str, uuid.UUID]:
         "operation": operation.pk,
         "registry": RegistryFactory(with_login=True).pk,
         "repository": TagFactory().repository_id,
+        "network": NetworkFactory(device=container.device).pk,
+        "replacement": ReplacementFactory(container=container).pk,
         "image": ImageFactory(device=container.device, repo_tags=["demo/web:1"]).pk,
     }
 
@@ -205,7 +243,7 @@ def test_route_answers_whom_it_is_for_alone(route: Route, who: str, people: Peop
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.takes], ids=str)
 @pytest.mark.django_db
 def test_route_of_an_unknown_object_is_not_found(route: Route, people: People) -> None:
-    nothing = {route.takes: uuid.uuid4()}
+    nothing = {name: uuid.uuid4() for name in route.takes.split()}
 
     assert ask(people.client("administrator"), route, nothing) == 404
 
@@ -218,7 +256,7 @@ SHOWN = {route.name for route in ROUTES if route.method == "GET"}
 def test_route_that_changes_something_refuses_get(
     route: Route, people: People, ids: dict[str, uuid.UUID], client: Client
 ) -> None:
-    url = reverse(route.name, args=[ids[route.takes]] if route.takes else [])
+    url = reverse(route.name, args=[ids[name] for name in route.takes.split()])
 
     assert people.client("administrator").get(url).status_code == 405
 
@@ -244,6 +282,6 @@ def test_admin_pages_open_for_administrators(page: str, people: People, ids: dic
 def test_every_page_carries_the_strict_policy(people: People, ids: dict[str, uuid.UUID]) -> None:
     for route in ROUTES:
         if route.method == "GET" and "administrator" in route.allowed and route.good == 200:
-            url = reverse(route.name, args=[ids[route.takes]] if route.takes else [])
+            url = reverse(route.name, args=[ids[name] for name in route.takes.split()])
             policy = people.client("administrator").get(url).headers["Content-Security-Policy"]
             assert "default-src 'none'" in policy and "unsafe" not in policy, route
