@@ -5,7 +5,15 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from containers.models import Container, Event, Image, Operation, UpdatePolicy, UpdateStatus
+from containers.models import (
+    Container,
+    Event,
+    Image,
+    Network,
+    Operation,
+    UpdatePolicy,
+    UpdateStatus,
+)
 
 
 class LookOnlyAdmin(admin.ModelAdmin[Any]):
@@ -66,6 +74,17 @@ class ImageAdmin(LookOnlyAdmin):
     list_select_related = ("device",)
     search_fields = ("engine_id", "repo_tags")
     exclude = ("history", "layers")
+    show_full_result_count = False
+
+
+@admin.register(Network)
+class NetworkAdmin(LookOnlyAdmin):
+    """Networks of all devices."""
+
+    list_display = ("name", "device", "driver", "scope", "internal", "compose_project", "created_at", "changed_at")
+    list_filter = ("driver", "scope", "device")
+    list_select_related = ("device",)
+    search_fields = ("name", "engine_id", "compose_project")
     show_full_result_count = False
 
 

@@ -20,20 +20,27 @@ from django.template.loader import render_to_string
 
 from containers.batches import find_batch
 from containers.counts import fleet_counts, navigation_counts
-from containers.models import Container, Image, Operation, UpdateCheck
+from containers.models import Backup, Container, Image, Network, Operation, UpdateCheck
 from containers.templatetags.usage import CONTAINER_PARTS, DEVICE_PARTS, container_bar_cell, container_cell, device_cell
+from containers.volume_rows import find_volume
 from devices.models import Device
 from ssm.lib.database import database_work
-from ssm.lib.roles import SomeUser
+from ssm.lib.roles import Right, SomeUser, grants_of
 
 _ELEMENT: Final = re.compile(
-    r"(?P<kind>container|device|operation|batch|check|image)-(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<part>[a-z]{1,20})"
+    r"(?P<kind>container|device|operation|batch|check|image|volume|backup|network)-(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<part>[a-z]{1,20})"
 )
 _TEMPLATES: Final = {
     ("container", "row"): "containers/partials/row.html",
     ("container", "header"): "containers/partials/header.html",
     ("image", "row"): "images/partials/row.html",
     ("image", "header"): "images/partials/header.html",
+    ("volume", "row"): "volumes/partials/row.html",
+    ("volume", "header"): "volumes/partials/header.html",
+    ("backup", "row"): "backups/partials/row.html",
+    ("container", "state"): "containers/partials/live_state.html",
+    ("network", "row"): "networks/partials/row.html",
+    ("network", "header"): "networks/partials/header.html",
     ("device", "row"): "devices/partials/row.html",
     ("device", "header"): "devices/partials/header.html",
     ("device", "schedules"): "devices/partials/schedules.html",
@@ -95,7 +102,7 @@ class Fragments:
     """Renders each element once per change, however many ask; one instance per event loop."""
 
     def __init__(self) -> None:
-        self._rendered: OrderedDict[str, tuple[int, asyncio.Future[str]]] = OrderedDict()
+        self._rendered: OrderedDict[Any, tuple[int, asyncio.Future[str]]] = OrderedDict()
         self._arrived: OrderedDict[str, int] = OrderedDict()
         self._cells: OrderedDict[tuple[str, bool], tuple[int, asyncio.Future[dict[str, str]]]] = OrderedDict()
         self._count = 0
@@ -119,11 +126,13 @@ class Fragments:
         Renders in a thread; the rendering goes on when one of those who wait for it leaves. Raises what the rendering
         raised, to all who wait for it; who asks again gets a new one.
         """
-        known = self._rendered.get(element.name)
+        # Counts are of what a user may see: one rendering for all who may see the same.
+        key: Any = element.name if element.object_id else (element.name, grants_of(user).of(Right.SEE))
+        known = self._rendered.get(key)
         if known is None or known[0] < number or _has_failed(known[1]):
             future = asyncio.get_running_loop().run_in_executor(_executor, render_element, element, user)
-            known = self._rendered[element.name] = (number, future)
-            self._rendered.move_to_end(element.name)
+            known = self._rendered[key] = (number, future)
+            self._rendered.move_to_end(key)
             while len(self._rendered) > _KEPT:
                 self._rendered.popitem(last=False)
         return await asyncio.shield(known[1])
@@ -206,6 +215,12 @@ def _load(element: Element) -> Model | None:
         return Device.objects.with_counts().select_related("credential", "usage").filter(pk=element.object_id).first()
     if element.kind == "image":
         return Image.objects.for_page().filter(pk=element.object_id).first()
+    if element.kind == "volume":
+        return find_volume(element.object_id)
+    if element.kind == "backup":
+        return Backup.objects.select_related("device", "plan", "operation").filter(pk=element.object_id).first()
+    if element.kind == "network":
+        return Network.objects.for_page().filter(pk=element.object_id).first()
     if element.kind == "batch":
         return find_batch(element.object_id)
     if element.kind == "check":

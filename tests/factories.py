@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+from datetime import timedelta
 
 import factory
 from factory.django import DjangoModelFactory
 
-from containers.models import Container, Event, Image, Operation
+from containers.models import Container, Event, Image, Network, Operation, Replacement
 from devices.models import Credential, Device, HostKey, now
 from registries.models import Registry, RepositoryKnowledge, TagKnowledge
 
@@ -84,6 +85,20 @@ class ImageFactory(DjangoModelFactory[Image]):
     architecture = "amd64"
 
 
+class NetworkFactory(DjangoModelFactory[Network]):
+    class Meta:
+        model = Network
+
+    device = factory.SubFactory(DeviceFactory, online=True)
+    name = factory.Sequence(lambda number: f"network-{number}")
+    engine_id = factory.Sequence(lambda number: f"{number:064x}")
+    driver = "bridge"
+    scope = "local"
+    pools = factory.LazyFunction(
+        lambda: [{"subnet": "10.1.2.0/24", "gateway": "10.1.2.1", "ip_range": "", "auxiliary": {}}]
+    )
+
+
 class OperationFactory(DjangoModelFactory[Operation]):
     class Meta:
         model = Operation
@@ -152,3 +167,26 @@ class TagFactory(DjangoModelFactory[TagKnowledge]):
     media_type = "application/vnd.oci.image.index.v1+json"
     checked_at = factory.LazyFunction(now)
     attempted_at = factory.LazyFunction(now)
+
+
+class ReplacementFactory(DjangoModelFactory[Replacement]):
+    class Meta:
+        model = Replacement
+
+    container = factory.SubFactory(ContainerFactory)
+    device = factory.LazyAttribute(lambda made: made.container.device)
+    kind = "update"
+    name = factory.LazyAttribute(lambda made: made.container.name)
+    old_engine_id = factory.LazyAttribute(lambda made: hashlib.sha256(f"old {made.name}".encode()).hexdigest())
+    new_engine_id = factory.LazyAttribute(lambda made: made.container.engine_id)
+    old_image = "demo/web:0.9.0"
+    new_image = "demo/web:1.0.0"
+    state = "removed"
+    replaced_by = "operator"
+
+    class Params:
+        kept = factory.Trait(
+            state="kept",
+            kept_name=factory.LazyAttribute(lambda made: f"{made.name}-before-20260101-000000"),
+            keep_until=factory.LazyFunction(lambda: now() + timedelta(hours=1)),
+        )
