@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from typing import Any
+from typing import Any, Final
 
 from django.db import models
 
@@ -11,6 +11,13 @@ from containers.models.inventory import Container
 from containers.querysets import ReplacementQuerySet
 from devices.models import Device, now
 from ssm.lib.fields import EncryptedTextField
+
+_NOUNS: Final = {
+    "update": "Update",
+    "recreate": "Recreated",
+    "rollback": "Rollback",
+    "network_configure": "Networks changed",
+}
 
 
 class Replacement(models.Model):
@@ -70,6 +77,11 @@ class Replacement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.old_image} by {self.new_image}"
+
+    @property
+    def kind_words(self) -> str:
+        """What was done, as a noun."""
+        return _NOUNS.get(self.kind, self.kind)
 
     @property
     def is_kept(self) -> bool:

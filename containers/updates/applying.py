@@ -13,6 +13,7 @@ from containers import batches, operations
 from containers.batches import Item
 from containers.errors import OperationRefused
 from containers.models import Batch, Container, Operation, Replacement, UpdateStatus
+from containers.rules.apply_options import Options
 from containers.rules.replacement import Watch
 from containers.rules.update_targets import (
     Drift,
@@ -34,22 +35,14 @@ _DISCARDS_AT_ONCE: Final = 100
 _NEVER_PRESELECTED: Final = frozenset({"major", "unknown", "prerelease"})
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How updates are applied: what a successor has to show, and how long the old containers are kept (0: not)."""
+def usual_options() -> Options:
+    """How updates are applied where nobody chooses otherwise."""
+    return Options(Watch(stable_s=settings.SSM_UPDATE_STABLE_SECONDS), settings.SSM_UPDATE_KEEP_HOURS * 3600)
 
-    watch: Watch
-    keep_old_s: int = 0
 
-    @classmethod
-    def usual(cls) -> "Options":
-        """As the settings have it."""
-        return cls(Watch(stable_s=settings.SSM_UPDATE_STABLE_SECONDS), settings.SSM_UPDATE_KEEP_HOURS * 3600)
-
-    def parameters_for(self, labels: dict[str, str]) -> dict[str, Any]:
-        """Parameters of one operation. Compose would take a kept container for one more of its service."""
-        keep_old_s = 0 if drift_of(labels) else self.keep_old_s
-        return {"watch": self.watch.as_json(), "keep_old_s": keep_old_s}
+def _chosen(options: Options, labels: dict[str, str]) -> dict[str, Any]:
+    """Parameters of one operation. Compose would take a kept container for one more of its service."""
+    return {"watch": options.watch.as_json(), "keep_old_s": 0 if drift_of(labels) else options.keep_old_s}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +149,7 @@ def _parameters(candidate: Candidate, target: Target, options: Options) -> dict[
         "reference": _reference(container, target),
         "from": container.image_reference[:300],
         "change": target.change,
-        **options.parameters_for(container.labels),
+        **_chosen(options, container.labels),
     }
 
 
@@ -212,7 +205,7 @@ def request_rollback(user: SomeUser, replacement: Replacement, options: Options)
     parameters = {
         "replacement": str(replacement.pk),
         "to": replacement.old_image[:300],
-        **options.parameters_for(container.labels),
+        **_chosen(options, container.labels),
     }
     return operations.request_operation(user, container, Operation.Kind.ROLLBACK, parameters)
 

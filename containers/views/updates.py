@@ -14,7 +14,7 @@ from django_htmx.http import trigger_client_event
 
 from containers.errors import OperationRefused
 from containers.filters import LONGEST_LIST
-from containers.models import Container, UpdatePolicy, UpdateStatus
+from containers.models import Container, Replacement, UpdatePolicy, UpdateStatus
 from containers.rules.traces import steps_from
 from containers.updates import decisions
 from containers.updates.checks import latest_check, request_check
@@ -106,6 +106,10 @@ def container_updates(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "steps": steps_from(status.trace) if status else [],
         "policies": in_force,
         "past": [policy for policy in policies if policy not in in_force],
+        "replacements": Replacement.objects.visible_to(request.user)
+        .filter(container=container)
+        .select_related("operation")
+        .defer("specification", "operation__output", "operation__sealed", "operation__journal")[:20],
         "knowledge": knowledge,
         "snoozes": SNOOZES,
         "check": latest_check(container_id=container.pk),
