@@ -240,7 +240,8 @@ def test_unknown_container_is_not_found(caller: MakeCaller) -> None:
 
 def test_too_many_requests_are_told_when_to_go_on(caller: MakeCaller, monkeypatch: pytest.MonkeyPatch) -> None:
     program = caller("viewer")
-    for throttle in api.throttle:
+    throttles: Any = api.throttle
+    for throttle in throttles:
         monkeypatch.setattr(throttle, "num_requests", 2)
 
     answers = [program.get("/containers") for _number in range(3)]
