@@ -13,7 +13,7 @@ from django.test import TransactionTestCase
 _KEPT: Final = ("django_content_type", "auth_permission", "auth_group", "auth_group_permissions")
 # Its rows cannot be deleted, not even by tests.
 _TRUNCATED: Final = ("accounts_auditentry",)
-_django_teardown: Final = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
+_django_teardown: Final = TransactionTestCase._fixture_teardown
 _as_made: dict[str, str] = {}
 
 
@@ -52,4 +52,4 @@ def _fingerprint() -> str:
         return str(cursor.fetchone()[0])
 
 
-TransactionTestCase._fixture_teardown = empty  # type: ignore[attr-defined]
+TransactionTestCase._fixture_teardown = empty
