@@ -32,6 +32,8 @@ from devices.work import SWEEP
 
 # At once on the one SSH connection; the Engine and the pool allow more, others want some too.
 INSPECTIONS_AT_ONCE: Final = 4
+# Beyond what hosts can run; each is a row and a request.
+MOST_CONTAINERS: Final = 20_000
 # When the host failed on the way, whatever its schedule says.
 SWEEP_AGAIN_AFTER: Final = timedelta(minutes=5)
 # No news is written longer after the clock was read: a sweep of a slow host with many containers, at most.
@@ -113,6 +115,11 @@ def take_snapshot(engine: Engine) -> Snapshot:
     if not isinstance(listed, list):
         # Not to be taken for an empty list: every row of the device would vanish.
         raise NotDocker(f"{engine.target.label}: the engine's list of containers is no list.")
+    if len(listed) > MOST_CONTAINERS:
+        raise NotDocker(
+            f"{engine.target.label}: the engine lists {len(listed):,} containers, which no host has.",
+            fix="Check that it is an engine, and yours; remove stopped containers if it is.",
+        )
     entries: dict[str, Mapping[str, Any]] = {
         str(entry["Id"]): entry
         for entry in listed

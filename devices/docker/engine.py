@@ -1,6 +1,5 @@
 """One device's engine in this process: many threads, few channels, every failure a DeviceError."""
 
-import json
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -23,6 +22,7 @@ from devices.docker.streams import EngineStream
 from devices.docker.versions import choose_api_version
 from devices.errors import ConnectionLost, DeviceError, EngineTimeout, NotDocker, engine_error
 from devices.rules.http import HttpError
+from devices.rules.json_bounds import JsonError, decode_json
 from devices.rules.targets import ConnectionTarget
 from devices.rules.texts import clean_text
 from devices.ssh.session import ChannelRefused, ProgramResult
@@ -307,9 +307,9 @@ class Engine:
 
     def _json(self, answer: Answer) -> Any:
         try:
-            return json.loads(answer.body)
-        except ValueError as exc:
-            raise self._not_docker("an answer that is not JSON") from exc
+            return decode_json(answer.body)
+        except JsonError as exc:
+            raise self._not_docker(str(exc)) from exc
 
     # ---- streams
 
@@ -401,7 +401,7 @@ class Engine:
     def _answer_error(self, status: int, body: bytes) -> DeviceError:
         message: Any = None
         with suppress(ValueError):
-            message = json.loads(body)
+            message = decode_json(body)
         if isinstance(message, dict):
             message = message.get("message") or message.get("cause")
         text = message if isinstance(message, str) else body[:2000].decode("utf-8", "replace")

@@ -12,7 +12,8 @@ from devices.rules.http import ChunkedDecoder, HeadReader, HttpError, ResponseHe
 from devices.ssh.sockets import Deadline
 
 READ_BYTES = 1024 * 1024
-BODY_LIMIT = 64 * 1024 * 1024
+# Read into memory whole, and decoded into up to five times as much for a moment.
+BODY_LIMIT = 32 * 1024 * 1024
 _SAFE = "/:@!$&'()*+,;=~-._%"
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 HEAD_LIMIT = 64 * 1024
 CHUNK_LINE_LIMIT = 1024
 TRAILER_LIMIT = 16 * 1024
+MOST_INTERIM = 16
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [^\r\n]*)?\Z")
 _HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _DIGITS = re.compile(r"[0-9]{1,18}\Z")
@@ -74,12 +75,13 @@ def parse_head(block: bytes) -> ResponseHead:
 
 
 class HeadReader:
-    """Collects bytes until the head is complete; interim (1xx) heads but 101 are skipped."""
+    """Collects bytes until the head is complete; some interim (1xx) heads but 101 are skipped."""
 
-    __slots__ = ("_buffer",)
+    __slots__ = ("_buffer", "_interim")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._interim = 0
 
     def feed(self, data: bytes) -> tuple[ResponseHead, bytes] | None:
         """Add bytes; the head and the bytes behind it once complete, else None. HttpError on garbage."""
@@ -95,6 +97,9 @@ class HeadReader:
             head, rest = parse_head(bytes(self._buffer[:end])), bytes(self._buffer[end + 4 :])
             if head.status >= 200 or head.status == 101:
                 return head, rest
+            self._interim += 1
+            if self._interim > MOST_INTERIM:
+                raise HttpError("interim answers without an end")
             self._buffer, start = bytearray(rest), 0
 
     @property

@@ -21,7 +21,7 @@ from devices.ssh.host_keys import check_host_key
 from devices.ssh.keys import public_key
 from devices.ssh.proxies import connect_through
 from devices.ssh.sockets import Deadline, ReadAheadSocket, connect, resolve
-from devices.ssh.transport import ByteChannel, Transport
+from devices.ssh.transport import ByteChannel, NoAnswer, Transport
 
 # The library logs what servers say, unbounded and as errors; we report each failure once, cleaned, by ourselves.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
@@ -123,6 +123,14 @@ class SshSession:
             return opener()
         except paramiko.ChannelException as exc:
             raise ChannelRefused(str(exc)) from exc
+        except NoAnswer as exc:
+            # No refusal, after which another way would be tried, each for as long again.
+            if not self.is_open:
+                raise self.lost() from exc
+            raise ConnectionLost(
+                f"{self.target.label}: the SSH server does not answer when it is asked for a channel.",
+                fix="The host may be overloaded: look at its load and at sshd's log (journalctl -u ssh).",
+            ) from exc
         except (paramiko.SSHException, EOFError, OSError) as exc:
             if self.is_open:
                 raise ChannelRefused(str(exc)) from exc

@@ -35,6 +35,10 @@ MOST_UNREAD_BYTES = 2 * WINDOW_BYTES
 STREAMLOCAL = "direct-streamlocal@openssh.com"
 
 
+class NoAnswer(paramiko.SSHException):
+    """The server neither opens a channel nor refuses it."""
+
+
 class BytePipe:
     """The buffer between the transport's thread and a reader, keeping packets as they came.
 
@@ -388,7 +392,7 @@ class Transport(paramiko.Transport):
     def _open(self, kind: str, timeout_s: float, fields: bytes = b"") -> ByteChannel:
         """Open a channel; the library's `open_channel` with other fields and our class.
 
-        paramiko.ChannelException when the server refuses, paramiko.SSHException on time-out or a dead session.
+        paramiko.ChannelException when the server refuses, NoAnswer on time-out, paramiko.SSHException when dead.
         """
         if not self.active:
             raise paramiko.SSHException("session is not active")
@@ -416,7 +420,11 @@ class Transport(paramiko.Transport):
             # An answer that comes later finds no channel and is ignored, as `channels_seen` holds its number.
             channel._unlink()
             self.channel_events.pop(number, None)
-            raise paramiko.SSHException("session ended" if not self.active else "no answer to opening a channel")
+            raise (
+                paramiko.SSHException("session ended")
+                if not self.active
+                else NoAnswer("no answer to opening a channel")
+            )
         # `saved_exception` belongs to the whole transport: another thread may have fetched ours already.
         error = self.get_exception()
         raise error if isinstance(error, paramiko.ChannelException) else paramiko.ChannelException(2, "refused")
