@@ -32,7 +32,7 @@ PEOPLE = EVERYBODY
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How a route answers: ``good`` to those who may, by method; ``takes`` are the kinds of objects whose ids it takes."""
+    """How a route answers: ``good`` to those who may, by method; ``takes`` names whose ids it takes."""
 
     method: str
     name: str
