@@ -9,7 +9,8 @@ from django.http import HttpRequest
 
 from devices.connections.keys import private_key_fingerprint
 from devices.errors import KeyUnreadable
-from devices.forms.devices import MAX_KEY_BYTES, SCHEDULES, WriteOnlyTextarea, clean_cron, preview
+from devices.forms.devices import SCHEDULES
+from devices.forms.fields import MAX_KEY_BYTES, WriteOnlyTextarea, clean_cron, preview
 from devices.models import Credential, Device, HostKey
 from devices.services import request_attempt_now
 from devices.work import plan_all

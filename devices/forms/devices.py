@@ -1,116 +1,100 @@
 """The form of a device with the log-in that it uses. Secrets go in and never come out again."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import replace
 from typing import Any, Final
 
 from django import forms
 from django.db import transaction
 from django.urls import reverse
 
-from devices.connections.keys import private_key_fingerprint
-from devices.errors import KeyUnreadable
-from devices.models import Credential, Device, now
-from devices.rules.addresses import AddressError, parse_address
+from devices.errors import DeviceError
+from devices.forms.fields import ScheduleField, clean_cron, clean_group_names, clean_host, preview
+from devices.forms.logins import SECRETS, LoginFields
+from devices.forms.ways import (
+    MAX_JUMP_KEYS_BYTES,
+    SOCKETS,
+    JumpForms,
+    clean_user_to_become,
+    parse_hop_keys,
+    store_jumps,
+)
+from devices.models import Credential, Device, Jump, TlsIdentity, now
+from devices.rules.addresses import AddressError, HostAddress, parse_address
 from devices.rules.host_keys import HostKeyError, PinnedKey, parse_host_key
-from devices.rules.schedules import ScheduleError, check_schedule
 from devices.rules.targets import Authentication, ConnectionTarget
-from devices.services import authentication, request_attempt_now, trust_host_key
+from devices.services import (
+    authentication,
+    default_credential,
+    hops_of,
+    note_configured,
+    pinned_keys,
+    trust_host_key,
+    way_of,
+)
 from devices.work import plan_all
 from ssm.lib.roles import SomeUser
 
-MAX_GROUPS: Final = 20
-# The largest RSA keys are some 13 kB of text.
-MAX_KEY_BYTES: Final = 64 * 1024
-EXISTING, NEW = "existing", "new"
-SECRETS: Final = ("private_key", "private_key_file", "passphrase", "password")
-
-
+EXISTING, NEW, OF_GROUP = "existing", "new", "group"
 SCHEDULES: Final = ("sweep_schedule", "statistics_schedule", "update_schedule")
+DEFAULT_PORTS: Final = {
+    Device.Transport.SSH.value: 22,
+    Device.Transport.TLS.value: 2376,
+    Device.Transport.TCP.value: 2375,
+}
 
 
-def clean_cron(expression: str) -> str:
-    """The expression without blanks around it; ValidationError that says what is wrong with it."""
-    expression = expression.strip()
-    try:
-        check_schedule(expression, now())
-    except ScheduleError as exc:
-        raise forms.ValidationError(str(exc)) from exc
-    return expression
+class DeviceForm(LoginFields, forms.ModelForm[Device]):
+    """Name, address, log-in, the way there, and how the device is watched."""
 
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What a cron expression comes to: its next three runs (UTC), or what is wrong with it."""
-
-    runs: tuple[datetime, ...] = ()
-    error: str = ""
-
-
-def preview(expression: str) -> Preview:
-    """What the expression comes to now; nothing for an empty one."""
-    if not expression.strip():
-        return Preview()
-    try:
-        return Preview(runs=tuple(check_schedule(expression.strip(), now())))
-    except ScheduleError as exc:
-        return Preview(error=str(exc))
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleField:
-    """A field of the form and what its expression comes to."""
-
-    field: forms.BoundField
-    preview: Preview
-
-
-class WriteOnlyTextarea(forms.Textarea):
-    """A text area that never shows a value, not even the one just typed."""
-
-    def format_value(self, value: Any) -> str | None:
-        """Nothing, whatever is given."""
-        return None
-
-
-class DeviceForm(forms.ModelForm[Device]):
-    """Name, address, log-in, and how the device is watched."""
-
-    port = forms.IntegerField(min_value=1, max_value=65535, initial=22)
+    address = forms.CharField(required=False, max_length=255)
+    port = forms.IntegerField(required=False, min_value=1, max_value=65535)
     groups = forms.CharField(
         required=False, max_length=1000, help_text="Separate several by commas, for example: production, berlin."
     )
-    login = forms.ChoiceField(choices=[(EXISTING, "Use a stored log-in"), (NEW, "Enter a new one")], initial=NEW)
+    login = forms.ChoiceField(
+        choices=[
+            (EXISTING, "Use a stored log-in"),
+            (NEW, "Enter a new one"),
+            (OF_GROUP, "Use the default of its groups"),
+        ],
+        initial=NEW,
+        required=False,
+    )
     credential = forms.ModelChoiceField(Credential.objects.none(), required=False, empty_label="Choose…")
-    username = forms.CharField(required=False, max_length=64, label="User name")
-    private_key = forms.CharField(
+    accept_plain = forms.BooleanField(
         required=False,
-        max_length=MAX_KEY_BYTES,
-        widget=WriteOnlyTextarea(attrs={"rows": 5}),
-        help_text="OpenSSH or PEM text of type Ed25519, ECDSA or RSA.",
-    )
-    private_key_file = forms.FileField(required=False, max_length=255, label="Or its file")
-    passphrase = forms.CharField(
-        required=False, strip=False, widget=forms.PasswordInput, help_text="Of the private key."
-    )
-    password = forms.CharField(required=False, strip=False, widget=forms.PasswordInput)
-    use_sudo = forms.BooleanField(
-        required=False,
-        label="Use sudo if the user may not open the socket",
-        help_text="Without a password, or with the one above.",
+        label="I know that this connection is neither encrypted nor protected",
+        help_text="Whoever reaches this port is root on the host, and whoever is on the way can read and change all.",
     )
     host_key_type = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
     host_key_base64 = forms.CharField(required=False, max_length=8192, widget=forms.HiddenInput)
+    hop_keys = forms.CharField(required=False, max_length=MAX_JUMP_KEYS_BYTES, widget=forms.HiddenInput)
 
     class Meta:
         model = Device
         fields = (
             "name",
+            "transport",
             "address",
             "port",
+            "tls",
+            "tls_server_name",
+            "trust_sshfp",
+            "address_family",
+            "proxy_kind",
+            "proxy_address",
+            "proxy_port",
+            "proxy_credential",
             "docker_socket",
+            "become",
+            "become_user",
+            "docker_credential",
+            "forced_channel_kind",
             "connect_timeout_s",
             "request_timeout_s",
+            "keepalive_s",
+            "legacy_algorithms",
+            "compression",
             "watch_enabled",
             "watch_events",
             "sweep_schedule",
@@ -127,6 +111,7 @@ class DeviceForm(forms.ModelForm[Device]):
         credentials = Credential.objects.visible_to(user)
         self.user = user
         self.has_credentials = credentials.exists()
+        self.sockets = SOCKETS
         for name in SECRETS:
             # What was typed stays in the browser when a faulty form comes back: it is never sent back from here.
             self.fields[name].widget.attrs["hx-preserve"] = "true"
@@ -140,30 +125,71 @@ class DeviceForm(forms.ModelForm[Device]):
                 "hx-swap": "innerHTML",
                 "hx-sync": "this:replace",
             }
-        self.fields["credential"].queryset = credentials  # type: ignore[attr-defined]
+        self.fields["docker_socket"].widget.attrs["list"] = "socket-paths"
+        self.fields["proxy_port"].widget.attrs["placeholder"] = "1080, 3128"
+        for name in ("credential", "proxy_credential", "docker_credential"):
+            self.fields[name].queryset = credentials  # type: ignore[attr-defined]
+        self.fields["tls"].queryset = TlsIdentity.objects.visible_to(user)  # type: ignore[attr-defined]
+        # Forms of before these choices, and calls that leave them out, mean what was the only way then.
+        for name in ("transport", "address_family", "proxy_kind", "keepalive_s"):
+            self.fields[name].required = False
         self.initial.setdefault("login", EXISTING if self.has_credentials else NEW)
+        self.initial.setdefault("port", 22)
         if not self.instance._state.adding:
             self.initial["groups"] = ", ".join(self.instance.groups)
             self.initial["credential"] = self.instance.credential_id
-            self.initial["login"] = EXISTING
+            self.initial["login"] = EXISTING if self.instance.credential_id is not None else OF_GROUP
+            self.initial["accept_plain"] = self.instance.transport == Device.Transport.TCP
+        self.jump_forms = JumpForms(self.data if self.is_bound else None, self.instance, user)
 
     # ---- one field --------------------------------------------------------------------------------------
 
+    def clean_transport(self) -> str:
+        """SSH unless something else was chosen."""
+        return self.cleaned_data["transport"] or Device.Transport.SSH
+
+    def clean_address_family(self) -> str:
+        """Both unless one was chosen."""
+        return self.cleaned_data["address_family"] or Device.AddressFamily.ANY
+
+    def clean_proxy_kind(self) -> str:
+        """None unless one was chosen."""
+        return self.cleaned_data["proxy_kind"] or Device.ProxyKind.NONE
+
+    def clean_keepalive_s(self) -> int:
+        """The usual time unless one was given; 0 is an answer of its own."""
+        given: int | None = self.cleaned_data["keepalive_s"]
+        return Device._meta.get_field("keepalive_s").default if given is None else given
+
+    def clean_proxy_address(self) -> str:
+        """A host name or an IP address."""
+        text: str = self.cleaned_data["proxy_address"].strip()
+        return clean_host(text) if text else ""
+
+    def clean_tls_server_name(self) -> str:
+        """A host name."""
+        text: str = self.cleaned_data["tls_server_name"].strip()
+        return clean_host(text) if text else ""
+
+    def clean_become_user(self) -> str:
+        """A user name, and no option."""
+        return clean_user_to_become(self.cleaned_data["become_user"])
+
     def clean_address(self) -> str:
         """The host alone; a user name and port typed with it go where they belong."""
+        self._typed_address: HostAddress | None = None
+        text: str = self.cleaned_data["address"].strip()
+        if not text and self.cleaned_data.get("transport") == Device.Transport.LOCAL:
+            return "localhost"
         try:
-            parsed = parse_address(self.cleaned_data["address"])
+            self._typed_address = parse_address(text)
         except AddressError as exc:
             raise forms.ValidationError(str(exc)) from exc
-        self._typed_address = parsed
-        return parsed.host
+        return self._typed_address.host
 
     def clean_groups(self) -> list[str]:
         """Distinct names in the order typed."""
-        names = list(dict.fromkeys(name.strip() for name in self.cleaned_data["groups"].split(",") if name.strip()))
-        if len(names) > MAX_GROUPS or any(len(name) > 50 for name in names):
-            raise forms.ValidationError(f"At most {MAX_GROUPS} groups of at most 50 characters each.")
-        return names
+        return clean_group_names(self.cleaned_data["groups"])
 
     def clean_docker_socket(self) -> str:
         """An absolute path."""
@@ -171,6 +197,10 @@ class DeviceForm(forms.ModelForm[Device]):
         if not path.startswith("/") or "\x00" in path:
             raise forms.ValidationError("Give the absolute path of the socket, for example /var/run/docker.sock.")
         return path
+
+    def clean_hop_keys(self) -> dict[int, PinnedKey]:
+        """Accepted keys of jump hosts by their place on the way."""
+        return parse_hop_keys(self.cleaned_data["hop_keys"])
 
     def clean_sweep_schedule(self) -> str:
         """A cron expression that fires."""
@@ -189,46 +219,51 @@ class DeviceForm(forms.ModelForm[Device]):
         """The three schedules with what their expressions come to now."""
         return [ScheduleField(self[name], preview(str(self[name].value() or ""))) for name in SCHEDULES]
 
-    # ---- the log-in and the host key --------------------------------------------------------------------
+    # ---- several fields together ------------------------------------------------------------------------
 
     def clean(self) -> dict[str, Any]:
-        """Checks that need several fields: a complete log-in, a readable key, a real host key."""
+        """Checks that need several fields: a complete log-in, a way that exists, a real host key."""
         data = super().clean() or self.cleaned_data
         typed = getattr(self, "_typed_address", None)
+        transport = data.get("transport")
         if typed is not None:
             if typed.username and not data.get("username"):
                 data["username"] = typed.username
-            if typed.port != 22 and data.get("port") == 22:
+            if typed.port != 22 and data.get("port") in (22, None):
                 data["port"] = typed.port
-        if data.get("login") == EXISTING:
-            if not data.get("credential"):
-                self.add_error("credential", "Choose a stored log-in, or enter a new one.")
-        else:
+        # The port of another transport is one that nobody changed.
+        if data.get("port") in (None, *(set(DEFAULT_PORTS.values()) - {DEFAULT_PORTS.get(str(transport))})):
+            data["port"] = self._default_port(transport, typed)
+        if transport == Device.Transport.SSH:
             self._clean_login(data)
+        elif transport == Device.Transport.TCP and not data.get("accept_plain"):
+            self.add_error("accept_plain", "Confirm this, or choose TLS or SSH.")
+        wants_proxy = data.get("proxy_kind") != Device.ProxyKind.NONE
+        if wants_proxy and not data.get("proxy_address") and "proxy_address" not in self.errors:
+            self.add_error("proxy_address", "Give the address of the proxy.")
+        if not self.jump_forms.is_valid():
+            self.add_error(None, "Correct the marked jump hosts.")
         self._clean_host_key(data)
         return data
 
+    def _default_port(self, transport: Any, typed: HostAddress | None) -> int:
+        if typed is not None and typed.port != 22:
+            return typed.port
+        return DEFAULT_PORTS.get(str(transport), 22)
+
     def _clean_login(self, data: dict[str, Any]) -> None:
-        uploaded = data.get("private_key_file")
-        if uploaded is not None:
-            if uploaded.size > MAX_KEY_BYTES:
-                self.add_error("private_key_file", "This file is too large to be a private key.")
-                return
-            data["private_key"] = uploaded.read().decode("utf-8", "replace")
-        if not data.get("username"):
-            self.add_error("username", "Give the user name to log in with.")
-        if "private_key" in self.errors or "private_key_file" in self.errors:
-            return
-        if not data.get("private_key") and not data.get("password"):
-            self.add_error("private_key", "Give a private key, a password, or both.")
-        self.key_fingerprint = ""
-        if data.get("private_key"):
-            try:
-                self.key_fingerprint = private_key_fingerprint(
-                    data["private_key"], data.get("passphrase") or None, data.get("name") or "The log-in"
-                )
-            except KeyUnreadable as exc:
-                self.add_error("passphrase" if "passphrase" in exc.message else "private_key", str(exc))
+        login = data.get("login") or NEW
+        data["login"] = login
+        if login == EXISTING:
+            if not data.get("credential"):
+                self.add_error("credential", "Choose a stored log-in, or enter a new one.")
+        elif login == OF_GROUP:
+            self._group_credential = default_credential(data.get("groups") or [])
+            if self._group_credential is None:
+                self.add_error("groups", "None of these groups has a default log-in: set one under Devices, Groups.")
+        else:
+            self._read_key_file(data)
+            self.check_login(data)
 
     def _clean_host_key(self, data: dict[str, Any]) -> None:
         self.host_key: PinnedKey | None = None
@@ -238,56 +273,104 @@ class DeviceForm(forms.ModelForm[Device]):
             except HostKeyError:
                 self.add_error(None, "The accepted host key is damaged: test the connection again.")
 
+    def _post_clean(self) -> None:
+        """Then the way as a whole: it needs the device as the form describes it."""
+        super()._post_clean()  # type: ignore[misc]
+        self._jumps: list[Jump] = []
+        self._hops: list[tuple[ConnectionTarget, Jump | None]] = []
+        if self.errors or self.cleaned_data["transport"] != Device.Transport.SSH:
+            return
+        self._jumps = list(self.jump_forms.jumps())
+        try:
+            device = None if self.instance._state.adding else self.instance
+            self._hops = hops_of(self._plain_target(), self._jumps, device)
+        except DeviceError as exc:
+            self.add_error(None, str(exc))
+
     # ---- what to do with it -----------------------------------------------------------------------------
 
     def target(self) -> ConnectionTarget:
         """What the valid form describes, to be tested. Secrets of a stored log-in are read from the database."""
+        target = self._plain_target()
+        hops = tuple(hop for hop, _jump in self._hops)
+        return replace(target, hops=hops)
+
+    @property
+    def accepted_hops(self) -> dict[int, PinnedKey]:
+        """Keys of jump hosts that were accepted since the last test, by their place on the way."""
+        keys: dict[int, PinnedKey] = self.cleaned_data["hop_keys"]
+        return keys
+
+    def _plain_target(self) -> ConnectionTarget:
         data = self.cleaned_data
-        pinned: tuple[PinnedKey, ...] = ()
-        if not self.instance._state.adding:
-            pinned = tuple(PinnedKey(key.key_type, key.key_base64) for key in self.instance.host_keys.all())
+        adding = self.instance._state.adding
         return ConnectionTarget(
             device_id="",
             name=data.get("name") or data["address"],
             address=data["address"],
             port=data["port"],
             authentication=self._authentication(),
-            pinned_keys=pinned,
+            pinned_keys=() if adding else pinned_keys(self.instance.host_keys.all()),
             socket_path=data["docker_socket"],
             connect_timeout_s=data["connect_timeout_s"],
             request_timeout_s=data["request_timeout_s"],
+            transport=data["transport"],
+            **way_of(self.instance),
         )
 
     def _authentication(self) -> Authentication:
         data = self.cleaned_data
+        if data["transport"] != Device.Transport.SSH:
+            return Authentication("")
         if data["login"] == EXISTING:
             return authentication(data["credential"])
+        if data["login"] == OF_GROUP and self._group_credential is not None:
+            return authentication(self._group_credential)
         return Authentication(
             username=data["username"],
             password=data["password"] or None,
             private_key=data["private_key"] or None,
             passphrase=data["passphrase"] or None,
             sudo=data["use_sudo"],
+            certificate=data["certificate"],
+            agent=data["use_agent"],
         )
 
     def store(self) -> Device:
-        """Write the device, a new log-in, and the accepted host key: all or nothing."""
+        """Write the device, a new log-in, its jump hosts, and the accepted host keys: all or nothing."""
         data = self.cleaned_data
         device: Device = self.instance
         is_new = device._state.adding
         device.groups = data["groups"]
+        device.port = data["port"]
+        device.configured_at = now()
         with transaction.atomic(durable=True):
-            device.credential = data["credential"] if data["login"] == EXISTING else self._store_credential()
+            if data["transport"] == Device.Transport.SSH:
+                device.credential = self._chosen_credential()
             if not is_new:
                 plan_all(device)
             device.save()
+            store_jumps(device, self._jumps, self._keys_of_jumps(), self.user)
             if self.host_key is not None:
                 # Whoever accepts a key for a device knows it by that key from then on.
                 device.host_keys.exclude(key_type=self.host_key.key_type).delete()
                 trust_host_key(device, self.host_key, self.user)
         if not is_new:
-            request_attempt_now(device)
+            note_configured(Device.objects.filter(pk=device.pk))
         return device
+
+    def _keys_of_jumps(self) -> dict[int, PinnedKey]:
+        """Accepted keys by the place of the jump host among the form's rows."""
+        accepted = self.accepted_hops
+        rows = enumerate(jump for _hop, jump in self._hops)
+        return {self._jumps.index(jump): accepted[at] for at, jump in rows if jump is not None and at in accepted}
+
+    def _chosen_credential(self) -> Credential | None:
+        data = self.cleaned_data
+        if data["login"] == OF_GROUP:
+            return None
+        chosen: Credential = data["credential"] if data["login"] == EXISTING else self._store_credential()
+        return chosen
 
     def _store_credential(self) -> Credential:
         data = self.cleaned_data
@@ -297,11 +380,15 @@ class DeviceForm(forms.ModelForm[Device]):
         return Credential.objects.create(
             name=next(name for name in names if name not in taken),
             username=data["username"],
-            private_key=data["private_key"].replace("\r\n", "\n"),
+            private_key=data["private_key"],
             passphrase=data["passphrase"],
             password=data["password"],
+            certificate=data["certificate"],
+            use_agent=data["use_agent"],
+            passwordless=data["passwordless"],
             use_sudo=data["use_sudo"],
             key_fingerprint=self.key_fingerprint,
+            public_key=self.public_key,
         )
 
 

@@ -100,7 +100,7 @@ class LoginFields(forms.Form):
             return
         data["private_key"] = uploaded.read().decode("utf-8", "replace")
 
-    def clean_login(self, data: dict[str, Any], *, has_answers: bool = False) -> None:
+    def check_login(self, data: dict[str, Any], *, has_answers: bool = False) -> None:
         """Check what is there together: complete, key readable, certificate of that key. Sets what is public of it."""
         self.key_fingerprint = self.public_key = ""
         if not data.get("username"):
@@ -226,7 +226,7 @@ class CredentialForm(LoginFields, forms.ModelForm[Credential]):
         if not all([answer.is_valid() for answer in self.answers]):
             self.add_error(None, "Correct the marked answers.")
         has_answers = any(answer.cleaned_data.get("prompt") for answer in self.answers if answer.is_valid())
-        self.clean_login(data, has_answers=has_answers)
+        self.check_login(data, has_answers=has_answers)
         return data
 
     def _kept(self, name: str) -> str:

@@ -1,6 +1,7 @@
 """Pages of devices."""
 
 import uuid
+from dataclasses import replace
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
@@ -16,13 +17,24 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django_htmx.http import HttpResponseClientRedirect
 
 from devices.connection_tests import stream, untried_steps
-from devices.forms.devices import SCHEDULES, ConnectionTestForm, DeviceForm, preview
+from devices.errors import DeviceError
+from devices.forms.devices import SCHEDULES, ConnectionTestForm, DeviceForm
+from devices.forms.fields import preview
+from devices.forms.ways import accept_jump_key
 from devices.models import Device
 from devices.querysets import DeviceQuerySet
 from devices.rules.host_keys import HostKeyError, PinnedKey, parse_host_key
 from devices.rules.targets import ConnectionTarget
-from devices.services import connection_target, replace_host_keys, request_attempt_now
+from devices.services import (
+    connection_target,
+    effective_credential,
+    hops_of,
+    note_configured,
+    replace_host_keys,
+    request_attempt_now,
+)
 from devices.work import kind_named, request_now
+from ssm.accounts.audit import record_audit, snapshot
 from ssm.lib.access import allowed
 from ssm.lib.htmx import is_partial, render_page
 from ssm.lib.roles import can_administer, can_operate, can_view
@@ -42,6 +54,7 @@ _SORTS: Final[dict[str, tuple[str, ...]]] = {
 # Of the host's own: percent of its CPUs, and the used share of its memory and its disk.
 _RANKS: Final = {"cpu": F("usage__cpu_percent"), "memory": F("memory_share"), "disk": F("disk_share")}
 _LATEST: Final = 8
+_AUDITED: Final = ("jumps", "host_keys")
 _CONTAINERS_SHOWN: Final = 50
 
 
@@ -102,7 +115,9 @@ def detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "host_keys": device.host_keys.select_related("accepted_by"),
         "events": device.events.visible_to(request.user).select_related("device")[:_LATEST],
         "operations": device.operations.visible_to(request.user)[:_LATEST],
-        "steps": untried_steps(),
+        "steps": untried_steps(device.transport),
+        "credential": effective_credential(device),
+        "jumps": device.jumps.select_related("via", "credential"),
     }
     return render(request, "devices/detail.html", context)
 
@@ -129,8 +144,11 @@ def _typed(request: HttpRequest) -> "tuple[QueryDict, MultiValueDict[str, Upload
 
 
 def _edit(request: HttpRequest, form: DeviceForm, context: dict[str, Any]) -> HttpResponse:
+    before = None if form.instance._state.adding else snapshot(form.instance, *_AUDITED)
     if request.method == "POST" and form.is_valid():
         device = form.store()
+        action, after = "device.add" if before is None else "device.change", snapshot(device, *_AUDITED)
+        record_audit(request.user, action, device, before=before, after=after, request=request)
         messages.success(request, f"{device.name} is saved.")
         url = device.get_absolute_url()
         return HttpResponseClientRedirect(url) if is_partial(request) else redirect(url)
@@ -144,11 +162,20 @@ def _edit(request: HttpRequest, form: DeviceForm, context: dict[str, Any]) -> Ht
 def delete(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Ask for the device's name, then delete it with all that is known of its containers."""
     device = find_device(request, pk)
-    if request.method == "POST" and request.POST.get("confirmation") == device.name:
+    carried = Device.objects.visible_to(request.user).filter(jumps__via=device).distinct()
+    # Those that this user may not see keep it all the same.
+    is_jump_host = device.carried.exists()
+    if request.method == "POST" and request.POST.get("confirmation") == device.name and not is_jump_host:
+        record_audit(request.user, "device.remove", device, before=snapshot(device, *_AUDITED), request=request)
         device.delete()
         messages.success(request, f"{device.name} is deleted. Nothing was changed on the server itself.")
         return redirect("devices:list")
-    context = {"device": device, "container_count": device.containers.visible_to(request.user).present().count()}
+    context = {
+        "device": device,
+        "container_count": device.containers.visible_to(request.user).present().count(),
+        "is_jump_host": is_jump_host,
+        "carried": carried,
+    }
     status = 422 if request.method == "POST" and request.POST.get("confirmation") else 200
     return render(request, "devices/confirm_delete.html", context, status=status)
 
@@ -198,9 +225,29 @@ def accept_host_key(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         key = parse_host_key(f"{request.POST.get('host_key_type', '')} {request.POST.get('host_key_base64', '')}")
     except HostKeyError:
         return HttpResponse("This is no host key.\n", status=400, content_type="text/plain")
+    if request.POST.get("hop"):
+        return _accept_jump_key(request, device, key)
     replace_host_keys(device, key, request.user)
     request_attempt_now(device)
     messages.success(request, f"The host key {key.fingerprint} of {device.name} is trusted from now on.")
+    return redirect(device)
+
+
+def _accept_jump_key(request: HttpRequest, device: Device, key: PinnedKey) -> HttpResponse:
+    """Trust the key of the jump host at the place ``hop`` of the way to a device."""
+    try:
+        target = replace(connection_target(device), hops=())
+        way = hops_of(target, device.jumps.select_related("via", "credential"), device)
+        hop, jump = way[int(request.POST["hop"][:4])]
+    except (ValueError, IndexError):
+        return HttpResponse("There is no such jump host.\n", status=400, content_type="text/plain")
+    if jump is None:
+        messages.error(request, f"{hop.label} is a device of its own: accept its host key on its page.")
+        return redirect(device)
+    accept_jump_key(jump, key, request.user)
+    record_audit(request.user, "hostkey.accept", device, outcome=f"{hop.label} {key.fingerprint}", request=request)
+    note_configured(Device.objects.filter(pk=device.pk))
+    messages.success(request, f"The host key {key.fingerprint} of {hop.label} is trusted from now on.")
     return redirect(device)
 
 
@@ -217,8 +264,13 @@ async def test(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
-def _prepare_test(request: HttpRequest) -> tuple[ConnectionTarget, PinnedKey | None] | HttpResponse:
-    """Target and accepted key, or the faults of the form. Only for administrators; 404 for an unknown device."""
+def _prepare_test(
+    request: HttpRequest,
+) -> tuple[ConnectionTarget, PinnedKey | None, dict[int, PinnedKey]] | HttpResponse:
+    """Target and accepted keys (the host's, and of jump hosts by place), or the faults of the form.
+
+    Only for administrators; 404 for an unknown device.
+    """
     if not can_administer(request.user):
         raise PermissionDenied
     device = None
@@ -228,10 +280,13 @@ def _prepare_test(request: HttpRequest) -> tuple[ConnectionTarget, PinnedKey | N
         except ValueError as exc:
             raise Http404 from exc
     if device is not None and "address" not in request.POST:
-        return connection_target(device), _typed_host_key(request)
+        try:
+            return connection_target(device), _typed_host_key(request), {}
+        except DeviceError as exc:
+            return render(request, "devices/partials/test_errors.html", {"error": exc}, status=422)
     form = ConnectionTestForm(request.POST, request.FILES, instance=device, user=request.user)
     if form.is_valid():
-        return form.target(), form.host_key
+        return form.target(), form.host_key, form.accepted_hops
     return render(request, "devices/partials/test_errors.html", {"form": form}, status=422)
 
 

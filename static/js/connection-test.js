@@ -105,6 +105,16 @@ async function start() {
 
 function accept(button) {
   const target = form() ?? part("data-accept-form");
+  const { hop, keyType, keyBase64 } = button.dataset;
+  if (form() && hop) {
+    // One line for each jump host whose key was accepted: its place on the way, and the key.
+    const field = target.elements.hop_keys;
+    const others = field.value.split("\n").filter((line) => line && !line.startsWith(`${hop} `));
+    field.value = [...others, `${hop} ${keyType} ${keyBase64}`].join("\n");
+    start();
+    return;
+  }
+  if (target.elements.hop) target.elements.hop.value = hop ?? "";
   target.elements.host_key_type.value = button.dataset.keyType;
   target.elements.host_key_base64.value = button.dataset.keyBase64;
   if (form()) start();
@@ -126,6 +136,7 @@ document.addEventListener("input", (event) => {
     form().elements.host_key_type.value = "";
     form().elements.host_key_base64.value = "";
   }
+  if (form().elements.hop_keys && event.target.name.startsWith("jumps-")) form().elements.hop_keys.value = "";
   if (root().querySelector(".test-step--ok, .test-step--failed")) note("Changed since the last test.");
 });
 
