@@ -11,6 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from containers.models import Batch
 from devices.models import Device
 from tests.factories import (
+    BackupFactory,
     ContainerFactory,
     EventFactory,
     ImageFactory,
@@ -19,6 +20,7 @@ from tests.factories import (
     RegistryFactory,
     ReplacementFactory,
     TagFactory,
+    VolumeFactory,
 )
 from tests.people import People
 
@@ -143,6 +145,34 @@ ROUTES = (
     Route("GET", "images:copy", OPERATORS, takes="image"),
     Route("POST", "images:copy", OPERATORS, takes="image"),
     Route("POST", "images:check", OPERATORS, good=302, takes="image"),
+    Route("GET", "volumes:list", VIEWERS),
+    Route("GET", "volumes:new", OPERATORS),
+    Route("POST", "volumes:new", OPERATORS, good=422, data={"name": ""}),
+    Route("POST", "volumes:bulk", OPERATORS, good=302, data={"kind": "remove"}),
+    Route("GET", "volumes:prune", OPERATORS),
+    Route("POST", "volumes:prune", OPERATORS, good=422),
+    Route("POST", "volumes:measure", OPERATORS, good=302),
+    Route("GET", "volumes:detail", VIEWERS, takes="volume"),
+    Route("GET", "volumes:backup", OPERATORS, takes="volume"),
+    Route("POST", "volumes:backup", OPERATORS, good=302, takes="volume", data={"consistency": "running"}),
+    Route("GET", "volumes:copy", OPERATORS, takes="volume"),
+    Route("POST", "volumes:copy", OPERATORS, good=422, takes="volume", data={"name": ""}),
+    Route("GET", "volumes:remove", OPERATORS, takes="volume"),
+    Route("POST", "volumes:remove", OPERATORS, good=422, takes="volume", data={"confirmation": "another"}),
+    Route("GET", "volumes:plan", OPERATORS, takes="volume"),
+    Route("POST", "volumes:plan", OPERATORS, good=422, takes="volume", data={"schedule": "never"}),
+    Route("GET", "backups:list", VIEWERS),
+    Route("GET", "backups:upload", OPERATORS),
+    Route("POST", "backups:upload", OPERATORS, good=422, data={"volume": "x"}),
+    Route("GET", "backups:detail", VIEWERS, takes="backup"),
+    Route("GET", "backups:restore", OPERATORS, takes="backup"),
+    Route("POST", "backups:restore", OPERATORS, good=422, takes="backup", data={"name": ""}),
+    # Nothing is stored: the store says so.
+    Route("GET", "backups:download", OPERATORS, good=507, takes="backup"),
+    Route("GET", "backups:delete", OPERATORS, takes="backup"),
+    Route("POST", "backups:delete", OPERATORS, good=422, takes="backup", data={"confirmation": "another"}),
+    Route("POST", "backups:change", OPERATORS, good=302, takes="backup", data={"act": "keep"}),
+    Route("GET", "device-volumes", VIEWERS, takes="device"),
     Route("GET", "device-images", VIEWERS, takes="device"),
     Route("GET", "updates:list", VIEWERS),
     Route("GET", "updates:used_by", VIEWERS),
@@ -178,10 +208,10 @@ ROUTES = (
 
 
 def named_routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:
-    """Names of all routes but the Django admin's, which asks for staff by itself."""
+    """Names of all routes but the Django admin's, which asks for staff by itself, and the API's: tests/api."""
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
-            if pattern.namespace != "admin":
+            if pattern.namespace not in ("admin", "api"):
                 yield from named_routes(
                     pattern.url_patterns, f"{prefix}{pattern.namespace}:" if pattern.namespace else prefix
                 )
@@ -220,6 +250,8 @@ def ids() -> dict[str, uuid.UUID]:
         "network": NetworkFactory(device=container.device).pk,
         "replacement": ReplacementFactory(container=container).pk,
         "image": ImageFactory(device=container.device, repo_tags=["demo/web:1"]).pk,
+        "volume": VolumeFactory(device=container.device).pk,
+        "backup": BackupFactory(device=container.device).pk,
     }
 
 

@@ -1,0 +1,70 @@
+"""What holds for every endpoint of the API: it takes a right, tells its errors, and is described."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.urls import reverse
+from ninja.operation import Operation
+
+from ssm.api.entry import api
+from ssm.lib.roles import Right
+from tests.api.caller import Caller, MakeCaller
+
+# What each endpoint takes; a new one that is not here fails the test.
+RIGHTS = {
+    "containers_list": Right.SEE,
+    "containers_batch": Right.OPERATE,
+    "containers_get": Right.SEE,
+    "containers_inspect": Right.SEE,
+    "containers_processes": Right.SEE,
+    "containers_changes": Right.SEE,
+    "containers_rename": Right.OPERATE,
+    "containers_limits": Right.OPERATE,
+    "containers_act": Right.OPERATE,
+    "containers_logs": Right.LOGS,
+    "containers_statistics": Right.SEE,
+    "devices_statistics": Right.SEE,
+    "operations_list": Right.SEE,
+    "operations_get": Right.SEE,
+    "operations_follow": Right.SEE,
+    # What is repeated or called off takes the right of its kind besides.
+    "operations_cancel": Right.SEE,
+    "operations_repeat": Right.SEE,
+    "batches_get": Right.SEE,
+    "events_list": Right.SEE,
+}
+
+
+def endpoints() -> Iterator[Operation]:
+    for _prefix, router in api._routers:
+        for view in router.path_operations.values():
+            yield from view.operations
+
+
+def test_every_endpoint_takes_the_right_in_the_table() -> None:
+    found = {str(each.operation_id): getattr(each.view_func, "needed_right", None) for each in endpoints()}
+
+    assert found == RIGHTS
+
+
+def test_every_endpoint_is_described_with_its_errors() -> None:
+    description: dict[str, Any] = api.get_openapi_schema()
+
+    for path, methods in description["paths"].items():
+        for method, entry in methods.items():
+            assert entry.get("description"), (method, path)
+            assert entry.get("tags"), (method, path)
+            assert {401, 403, 404, 409, 422, 429} <= set(entry["responses"]), (method, path)
+            assert all(parameter["schema"] for parameter in entry.get("parameters", [])), (method, path)
+
+
+@pytest.mark.django_db
+def test_description_is_for_those_who_may_call(caller: MakeCaller) -> None:
+    assert Caller().get("/openapi.json").status == 200
+    assert reverse("api:openapi-json") == "/api/v1/openapi.json"
+
+
+@pytest.mark.django_db
+def test_path_that_is_none_is_told_as_json_would_be(caller: MakeCaller) -> None:
+    assert caller().get("/nothing-there").status == 404
