@@ -101,10 +101,16 @@ def pull(run: Run) -> str:
         )
     before = str(run.journal.get("held") or "")
     if before == image.engine_id:
-        return f"it was up to date already ({image.short_id})"
-    if before:
-        return f"fetched {image.short_id}; the name stood for {before.removeprefix('sha256:')[:12]} before"
-    return f"fetched {image.short_id}"
+        outcome = f"it was up to date already ({image.short_id})"
+    elif before:
+        outcome = f"fetched {image.short_id}; the name stood for {before.removeprefix('sha256:')[:12]} before"
+    else:
+        outcome = f"fetched {image.short_id}"
+    platform = str(run.parameters.get("platform") or "")
+    if platform and image.platform and not image.platform.startswith(platform):
+        # An image for one platform alone comes whatever was asked for.
+        return f"{outcome}, for {image.platform}: there is none for {platform}"
+    return outcome
 
 
 def fetch(run: Run, reference: ImageReference, platform: str = "") -> PullProgress:
