@@ -8,10 +8,12 @@ from typing import Any, Final
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, TextField
+from django.db.models.functions import Cast
 
 from containers.backups import store
-from containers.errors import OperationRefused, StoreFailed
+from containers.backups.packing import Unpacker
+from containers.errors import BackupUnusable, OperationRefused, StoreFailed
 from containers.models import Backup, BackupPlan, Operation
 from containers.push import publish
 from containers.rules.retention import expired
@@ -23,6 +25,7 @@ from ssm.lib.jobs import enqueue
 logger = logging.getLogger(__name__)
 
 DELETE_TASK: Final = "containers.delete_backup"
+VERIFY_TASK: Final = "containers.verify_backup"
 # A plan whose volume was busy is tried again after that.
 _AGAIN: Final = timedelta(minutes=1)
 # Failed ones tell why for so long.
@@ -30,6 +33,8 @@ _FAILED_KEPT: Final = timedelta(days=14)
 # What should be deleted and is still there after that is handed out again: its message or its worker was lost.
 _DELETION_DUE: Final = timedelta(minutes=5)
 _AT_ONCE: Final = 200
+# Rows of a batch are written shortly before its operations.
+_SETTLED_AFTER: Final = timedelta(seconds=20)
 
 
 def plan_next(plan: BackupPlan, after: datetime) -> datetime | None:
@@ -94,8 +99,15 @@ def expire(moment: datetime) -> None:
 def _settle() -> None:
     """Backups that nobody makes any more have failed, however their operation ended."""
     over = [Operation.State.FAILED, Operation.State.LOST, Operation.State.CANCELLED, Operation.State.SUCCEEDED]
+    # One of a batch gets its operation once that begins; one that was refused has none for ever.
+    waits = Operation.objects.active().filter(
+        kind=Operation.Kind.VOLUME_BACKUP, parameters__backup=Cast(OuterRef("pk"), TextField())
+    )
     left = Backup.objects.filter(
-        Q(operation=None) | Q(operation__state__in=over), state=Backup.State.RUNNING, origin=Backup.Origin.BACKUP
+        Q(operation=None) & ~Exists(waits) | Q(operation__state__in=over),
+        state=Backup.State.RUNNING,
+        origin=Backup.Origin.BACKUP,
+        created_at__lt=datetime.now(UTC) - _SETTLED_AFTER,
     )
     for backup in left.select_related("operation")[:_AT_ONCE]:
         operation = backup.operation
@@ -152,3 +164,36 @@ def delete(backup_id: str) -> None:
             return
     backup.delete()
     publish("backup", backup.device_id or "", [backup_id], what="vanished")
+
+
+# ---- checking what is stored
+
+
+def request_verify(backup: Backup) -> None:
+    """Have the stored archive compared with its checksum."""
+    enqueue(VERIFY_TASK, str(backup.pk), expires_s=3600)
+
+
+def verify(backup_id: str) -> bool:
+    """Read a stored archive to its end and compare it with its checksum; one that differs is marked as damaged."""
+    backup = Backup.objects.filter(pk=backup_id, state__in=[Backup.State.GOOD, Backup.State.DAMAGED]).first()
+    if backup is None:
+        return False
+    error = ""
+    try:
+        with store.reading(backup.file_name) as file:
+            unpacker = Unpacker(file, packing="zstd", root=backup.root, on_progress=lambda _reader: None)
+            unpacker.drain()
+        if unpacker.sha256 != backup.sha256:
+            error = f"Its SHA-256 is {unpacker.sha256}, and was {backup.sha256}: the stored archive has changed."
+    except BackupUnusable as exc:
+        error = str(exc)
+    except StoreFailed as exc:  # says nothing of the archive
+        Backup.objects.filter(pk=backup.pk).update(error=str(exc)[:4000])
+        publish("backup", backup.device_id or "", [backup.pk])
+        return False
+    Backup.objects.filter(pk=backup.pk).update(
+        state=Backup.State.DAMAGED if error else Backup.State.GOOD, error=error[:4000], verified_at=datetime.now(UTC)
+    )
+    publish("backup", backup.device_id or "", [backup.pk])
+    return not error

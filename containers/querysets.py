@@ -314,28 +314,24 @@ class VolumeQuerySet(ScopedQuerySet["Volume"]):
         """With ``is_used``: whether any container mounts it."""
         return self.annotate(is_used=RawSQL(_USED_VOLUMES, [], output_field=BooleanField()))  # noqa: S611 - a constant
 
-    def for_page(self) -> Self:
-        """With all that the partials show but their containers, in one query.
-
-        ``is_used``, ``backed_up_at`` (of the last good backup), ``has_plan``, ``active_kind`` of its operation.
-        """
+    def with_safety(self) -> Self:
+        """With ``backed_up_at`` (of the last good backup) and ``has_plan``."""
         device: Any = self.model._meta.get_field("device").related_model
-        operations: Any = device._meta.get_field("operations").related_model
         backups: Any = device._meta.get_field("backups").related_model
         plans: Any = device._meta.get_field("backup_plans").related_model
         same = {"device": OuterRef("device"), "volume_name": OuterRef("name")}
         good = backups.objects.filter(**same, state="good").order_by("-created_at").values("created_at")[:1]
+        return self.annotate(
+            backed_up_at=Subquery(good), has_plan=Exists(plans.objects.filter(**same, is_enabled=True))
+        )
+
+    def for_page(self) -> Self:
+        """With all that the partials show, in one query: device, use, safety, ``active_kind`` of its operation."""
+        device: Any = self.model._meta.get_field("device").related_model
+        operations: Any = device._meta.get_field("operations").related_model
         lock = Concat(Value("volume:"), Cast(OuterRef("device"), TextField()), Value(":"), OuterRef("name"))
         active = operations.objects.active().filter(lock=lock).order_by().values("kind")[:1]
-        return (
-            self.with_use()
-            .select_related("device")
-            .annotate(
-                backed_up_at=Subquery(good),
-                has_plan=Exists(plans.objects.filter(**same, is_enabled=True)),
-                active_kind=Subquery(active),
-            )
-        )
+        return self.with_use().with_safety().select_related("device").annotate(active_kind=Subquery(active))
 
 
 class BackupQuerySet(ScopedQuerySet["Backup"]):

@@ -160,6 +160,12 @@ def delete_backup(backup_id: str) -> None:
     backup_plans.delete(backup_id)
 
 
+@shared_task(name=backup_plans.VERIFY_TASK)
+def verify_backup(backup_id: str) -> None:
+    """Compare the stored archive of a backup with its checksum."""
+    backup_plans.verify(backup_id)
+
+
 @shared_task(name="containers.measure_volumes")
 def measure_device_volumes(device_id: str) -> None:
     """Ask a device's engine for the sizes of its volumes."""

@@ -1,5 +1,6 @@
 """Ask for acts on volumes and backups: what is recorded, and what nobody else may do meanwhile. Database only."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django.db import transaction
@@ -19,6 +20,11 @@ MODES: Final = ("new", "replace", "over")
 def volume_lock(device: Device, name: str) -> str:
     """What nobody else may hold while something is done to a volume."""
     return f"volume:{device.pk}:{name}"
+
+
+def prune_lock(device: Device) -> str:
+    """What nobody else may hold while unused volumes of a device are removed."""
+    return f"volumes:{device.pk}"
 
 
 def request_create(user: SomeUser, device: Device, wanted: NewVolume) -> Operation:
@@ -73,7 +79,7 @@ def request_prune(user: SomeUser, device: Device, names: list[str]) -> Operation
         object_kind="device",
         target_name=device.name,
         engine_id="",
-        lock=f"volumes:{device.pk}",
+        lock=prune_lock(device),
         parameters={"names": names},
     )
 
@@ -91,15 +97,7 @@ def request_backup(
     if consistency not in BackupPlan.Consistency.values:
         raise OperationRefused("It is not known what the containers shall do meanwhile.")
     with transaction.atomic():
-        backup = Backup(
-            device=device,
-            device_name=device.name,
-            volume_name=volume_name,
-            plan=plan,
-            consistency=consistency,
-            note=note[:200],
-            requested_by_name=user.get_username()[:150],
-        )
+        backup = _new_backup(user, device, volume_name, consistency, plan=plan, note=note[:200])
         backup.operation = request_device_operation(
             user,
             device,
@@ -113,6 +111,37 @@ def request_backup(
         backup.save(force_insert=True)
         publish("backup", device.pk, [backup.pk], what="appeared")
     return backup
+
+
+def backup_items(user: SomeUser, volumes: Sequence[Volume], consistency: str) -> list[Item]:
+    """Backups of several volumes as parts of a batch; their rows are made, and told to have failed if refused."""
+    items = []
+    for volume in volumes:
+        backup = _new_backup(user, volume.device, volume.name, consistency)
+        backup.save(force_insert=True)
+        items.append(
+            Item(
+                device=volume.device,
+                kind=Operation.Kind.VOLUME_BACKUP,
+                object_kind="volume",
+                target_name=volume.name,
+                engine_id=volume.name,
+                lock=volume_lock(volume.device, volume.name),
+                parameters={"backup": str(backup.pk), "consistency": consistency},
+            )
+        )
+    return items
+
+
+def _new_backup(user: SomeUser, device: Device, volume_name: str, consistency: str, **columns: Any) -> Backup:
+    return Backup(
+        device=device,
+        device_name=device.name,
+        volume_name=volume_name,
+        consistency=consistency,
+        requested_by_name=user.get_username()[:150],
+        **columns,
+    )
 
 
 def request_restore(

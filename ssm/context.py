@@ -21,6 +21,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "may_view": known and can_view(user),
         "may_operate": known and can_operate(user),
         "may_administer": known and can_administer(user),
+        "may_manage_volumes": known and can(user, Right.MANAGE_VOLUMES),
         "may_manage_registries": known and can(user, Right.MANAGE_REGISTRIES),
         "may_manage_users": known and can(user, Right.MANAGE_USERS),
         # Which entry of the side bar is this page's; no page has matched where there is none.

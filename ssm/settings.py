@@ -146,6 +146,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_ROUTES = {
     "containers.run_transfer": {"queue": "transfers"},
     "containers.settle_transfer": {"queue": "transfers"},
+    "containers.verify_backup": {"queue": "transfers"},
 }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"

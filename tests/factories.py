@@ -7,7 +7,17 @@ from datetime import timedelta
 import factory
 from factory.django import DjangoModelFactory
 
-from containers.models import Container, Event, Image, Network, Operation, Replacement
+from containers.models import (
+    Backup,
+    BackupPlan,
+    Container,
+    Event,
+    Image,
+    Network,
+    Operation,
+    Replacement,
+    Volume,
+)
 from devices.models import Credential, Device, HostKey, now
 from registries.models import Registry, RepositoryKnowledge, TagKnowledge
 
@@ -97,6 +107,40 @@ class NetworkFactory(DjangoModelFactory[Network]):
     pools = factory.LazyFunction(
         lambda: [{"subnet": "10.1.2.0/24", "gateway": "10.1.2.1", "ip_range": "", "auxiliary": {}}]
     )
+
+
+class VolumeFactory(DjangoModelFactory[Volume]):
+    class Meta:
+        model = Volume
+
+    device = factory.SubFactory(DeviceFactory, online=True)
+    name = factory.Sequence(lambda number: f"volume-{number}")
+    driver = "local"
+    created_at = factory.LazyFunction(now)
+
+
+class BackupFactory(DjangoModelFactory[Backup]):
+    class Meta:
+        model = Backup
+
+    device = factory.SubFactory(DeviceFactory, online=True)
+    device_name = factory.SelfAttribute("device.name")
+    volume_name = factory.Sequence(lambda number: f"volume-{number}")
+    state = "good"
+    file_name = factory.LazyAttribute(lambda made: f"host/{made.volume_name}/1.tar.zst")
+    size_bytes = 1000
+    sha256 = "0" * 64
+    contents = factory.LazyFunction(lambda: {"files": 1, "content_bytes": 5000})
+    finished_at = factory.LazyFunction(now)
+
+
+class BackupPlanFactory(DjangoModelFactory[BackupPlan]):
+    class Meta:
+        model = BackupPlan
+
+    device = factory.SubFactory(DeviceFactory, online=True)
+    volume_name = factory.Sequence(lambda number: f"volume-{number}")
+    schedule = "0 3 * * *"
 
 
 class OperationFactory(DjangoModelFactory[Operation]):

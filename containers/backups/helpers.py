@@ -64,7 +64,7 @@ class Helper:
 
     @contextmanager
     def read(self) -> Iterator[Iterable[bytes]]:
-        """The volume as a tar stream whose names lie under ``ssm-volume/``. Raises DeviceError, also while it is read."""
+        """The volume as a tar stream whose names lie under its ROOT. Raises DeviceError, also while it is read."""
         wanted = {"path": _MOUNT}
         stream = self._engine.stream(
             f"{self._path}/archive", wanted, read_timeout_s=PATIENCE_S, head_timeout_s=PATIENCE_S

@@ -48,6 +48,8 @@ def back_up(run: Run) -> str:
     backup = Backup.objects.filter(pk=run.parameters["backup"]).first()
     if backup is None:
         raise SsmError("The backup was deleted before it was made.")
+    if backup.operation_id != run.operation.pk:
+        _update(backup, operation=run.operation)
     return make_backup(run, backup, run.device)
 
 

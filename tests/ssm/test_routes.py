@@ -71,6 +71,8 @@ ROUTES = (
     Route("POST", "devices:delete", ADMINISTRATORS, good=422, takes="device", data={"confirmation": "another"}),
     Route("POST", "devices:retry", ADMINISTRATORS, good=302, takes="device"),
     Route("GET", "devices:schedule", ADMINISTRATORS),
+    Route("GET", "devices:import", ADMINISTRATORS),
+    Route("POST", "devices:import", ADMINISTRATORS, good=422, data={"source": "list", "text": ""}),
     Route("GET", "devices:groups", ADMINISTRATORS),
     Route("POST", "devices:groups", ADMINISTRATORS, good=302, data={"name": "berlin"}),
     Route("GET", "devices:logins", ADMINISTRATORS),

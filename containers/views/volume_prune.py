@@ -1,0 +1,138 @@
+"""Removing unused volumes: what would go and how many bytes that frees, then exactly that."""
+
+import hashlib
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods
+
+from containers.batches import Item
+from containers.filters import id_of
+from containers.models import Volume
+from containers.views.asking import KIND, start_all
+from containers.views.volume_acts import MANAGE, device_choices, go_to
+from containers.volume_requests import prune_lock, request_prune
+from devices.models import Device
+from ssm.lib.access import allowed
+from ssm.lib.htmx import render_page
+from ssm.lib.tables import Choice, choice_of
+
+SCOPES: Final = (
+    Choice("anonymous", "Anonymous: made for a container that is gone"),
+    Choice("unused", "All that no container uses"),
+)
+# Of each host; what is beyond is counted, and goes too.
+_SHOWN: Final = 100
+# One operation names every volume that it removes.
+MOST_OF_A_HOST: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class HostPreview:
+    """What a prune would take from one host."""
+
+    device: Device
+    volumes: list[Volume]
+
+    @property
+    def shown(self) -> list[Volume]:
+        """The largest ones."""
+        return self.volumes[:_SHOWN]
+
+    @property
+    def hidden(self) -> int:
+        """How many are not shown."""
+        return len(self.volumes) - len(self.shown)
+
+    @property
+    def size_bytes(self) -> int:
+        """What is known to be freed."""
+        return sum(volume.size_bytes or 0 for volume in self.volumes)
+
+    @property
+    def unsafe_count(self) -> int:
+        """How many have no backup."""
+        return sum(volume.backed_up_at is None for volume in self.volumes)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@allowed(MANAGE)
+def prune(request: HttpRequest) -> HttpResponse:
+    """GET shows what would go; POST asks for it, if it is still the same that was shown."""
+    given = request.POST if request.method == "POST" else request.GET
+    scope = choice_of(given, "scope", [choice.value for choice in SCOPES]) or "anonymous"
+    device_id = id_of(given, "device")
+    choices = device_choices(request)
+    devices = [device for device in choices if device.is_online and device_id in ("", str(device.pk))]
+    hosts = previews(devices, scope)
+    count = sum(len(host.volumes) for host in hosts)
+    stamp = _stamp(hosts)
+    # Whatever the number of hosts: what dies here is data.
+    phrase = f"remove {count}"
+    error = ""
+    if request.method == "POST":
+        if not hosts:
+            error = "There is nothing to remove any more."
+        elif request.POST.get("stamp") != stamp:
+            error = "What would be removed has changed meanwhile: look at it again."
+        elif request.POST.get("confirmation", "").strip() != phrase:
+            error = f"That is not “{phrase}”."
+        else:
+            return _start(request, hosts, count)
+    context = {
+        "hosts": hosts,
+        "count": count,
+        "size_bytes": sum(host.size_bytes for host in hosts),
+        "unsafe_count": sum(host.unsafe_count for host in hosts),
+        "scope": scope,
+        "scopes": SCOPES,
+        "device": device_id,
+        "devices": [Choice(str(device.pk), device.name) for device in choices],
+        "stamp": stamp,
+        "phrase": phrase,
+        "error": error,
+    }
+    if error:
+        return render(request, "volumes/prune.html", context, status=422)
+    return render_page(request, "volumes/prune.html", "volumes/partials/prune.html", context)
+
+
+def previews(devices: list[Device], scope: str) -> list[HostPreview]:
+    """What goes from each host that has something to remove, the largest first. One query."""
+    rows = Volume.objects.filter(device__in=devices).for_page().filter(is_used=False)
+    if scope == "anonymous":
+        rows = rows.filter(is_anonymous=True)
+    by_id = {device.pk: device for device in devices}
+    found = []
+    for device_id, group in groupby(rows.order_by("device__name", "device"), lambda row: row.device_id):
+        volumes = sorted(group, key=lambda row: (-(row.size_bytes or 0), row.name))[:MOST_OF_A_HOST]
+        found.append(HostPreview(by_id[device_id], volumes))
+    return found
+
+
+def _stamp(hosts: list[HostPreview]) -> str:
+    """What tells one preview from another: removed is only what was shown."""
+    lines = [f"{host.device.pk} {volume.name}" for host in hosts for volume in host.volumes]
+    return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def _start(request: HttpRequest, hosts: list[HostPreview], count: int) -> HttpResponse:
+    if len(hosts) == 1:
+        names = [volume.name for volume in hosts[0].volumes]
+        return go_to(request, request_prune(request.user, hosts[0].device, names).get_absolute_url())
+    items = [
+        Item(
+            device=host.device,
+            kind=KIND.VOLUME_PRUNE,
+            object_kind="device",
+            target_name=host.device.name,
+            lock=prune_lock(host.device),
+            parameters={"names": [volume.name for volume in host.volumes]},
+        )
+        for host in hosts
+    ]
+    title = f"Remove {count} unused volumes on {len(items)} devices"
+    return start_all(request, items, title=title, back=request.path)
