@@ -224,7 +224,8 @@ class NetworkQuerySet(ScopedQuerySet["Network"]):
         containers: Any = device._meta.get_field("containers").related_model
         operations: Any = device._meta.get_field("operations").related_model
         attached = _attached(containers.objects.order_by())
-        lock = Concat(Value("network:"), Cast(OuterRef("device"), TextField()), Value(":"), OuterRef("engine_id"))
+        parts = (Value("network:"), Cast(OuterRef("device"), TextField()), Value(":"), OuterRef("engine_id"))
+        lock = Concat(*parts, output_field=TextField())
         active = operations.objects.active().filter(lock=lock).order_by().values("kind")[:1]
         return self.select_related("device").annotate(
             container_count=_count(attached),
