@@ -9,9 +9,10 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from containers import operations, tasks
-from containers.models import Container, Operation
+from containers.models import Container, Operation, UpdateStatus
 from containers.rules.specification import specification_of
 from containers.rules.update_targets import with_image
+from containers.updates import applying
 from tests.containers.stage import Stage, unique
 from tests.fleet import FleetError
 from tests.fleet.images import ImageRecipe
@@ -42,7 +43,8 @@ RELEASES = {
         {**_VOLUMES, "Healthcheck": {"Test": ["CMD-SHELL", "echo 'no answer from port 80'; exit 1"], **_CHECK}},
     ),
     "lost": ImageRecipe(NAME, _BEGIN, {**_VOLUMES, "Cmd": ["/no/such/program"]}),
-    "foreign": ImageRecipe(NAME, _BEGIN + _STAY, _VOLUMES, architecture="s390x"),
+    # What its program is made for shows only when the kernel is to run it.
+    "foreign": ImageRecipe(NAME, "\x7fELF of another machine", _VOLUMES, architecture="s390x"),
     "web": ImageRecipe(
         NAME, _BEGIN + "mkdir -p /www; echo fine > /www/ok; httpd -f -p 80 -h /www & wait $!\n", _VOLUMES
     ),
@@ -128,9 +130,8 @@ class App:
 
     def ask(self, kind: str, sealed: dict[str, Any] | None = None, **parameters: Any) -> Operation:
         """An operation as a person asks for it."""
-        user, _created = User.objects.get_or_create(username="somebody")
         row = Container.objects.get(pk=self.pk)
-        return operations.request_operation(user, row, kind, parameters, sealed=sealed)
+        return operations.request_operation(somebody(), row, kind, parameters, sealed=sealed)
 
     def remove(self) -> None:
         """Take everything of it away."""
@@ -180,3 +181,24 @@ def resume(operation: Operation) -> Operation:
     )
     tasks.settle_operations()
     return ended(operation)
+
+
+def somebody() -> User:
+    return User.objects.get_or_create(username="somebody")[0]
+
+
+def offer(app: App, tag: str) -> applying.Candidate:
+    """What is known about the app's updates, as if its registry had been asked."""
+    UpdateStatus.objects.update_or_create(
+        container_id=app.pk,
+        defaults={
+            "state": "update_available",
+            "registry": app.registry,
+            "repository": NAME,
+            "tag": "1.0.0",
+            "offered_tag": tag,
+            "change": "minor",
+        },
+    )
+    row = Container.objects.select_related("device", "update").get(pk=app.pk)
+    return applying.candidates([row])[0]

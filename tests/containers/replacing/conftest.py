@@ -13,9 +13,11 @@ from containers.runs.run import Run
 from containers.runs.table import RUNS
 from tests.containers.replacing.apps import RELEASES, App, make_apps
 from tests.containers.stage import MakeStage
+from tests.fleet import Fleet
 from tests.queued import take_queued
 
 MakeApp = Callable[..., App]
+Pulled = Callable[..., App]
 
 
 @pytest.fixture
@@ -31,6 +33,21 @@ def make_app(make_stage: MakeStage) -> Iterator[MakeApp]:
 
         yield make
     take_queued()
+
+
+@pytest.fixture
+def pulled(fleet: Fleet, make_app: MakeApp) -> Pulled:
+    """Function that makes the app on a host by engine, from the registry's image."""
+    for tag in ("1.0.0", "1.1.0", "crash", "foreign"):
+        fleet.registry.push(RELEASES[tag], tag)
+
+    def make(engine: str = "28", **more: bool) -> App:
+        app = make_app(engine, **more)
+        app.registry = fleet.layout.registry
+        app.stage.host.exec(f"docker pull -q {app.reference('1.0.0')}")
+        return app
+
+    return make
 
 
 @pytest.fixture

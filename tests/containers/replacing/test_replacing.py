@@ -1,5 +1,6 @@
 """Successors on real engines: all that must be kept is kept, and bad ones are given up with the data intact."""
 
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -49,7 +50,8 @@ def intact(app: App, operation: Operation, starts: list[str]) -> dict[str, Any]:
     found = app.inspect()
     assert found["Id"] == app.old_id
     assert app.family() == {app.name: "running"}
-    assert app.starts() == starts
+    # An engine may have started a crashing one again before it was noticed.
+    assert [name for name, _again in groupby(app.starts())] == starts
     assert found["HostConfig"]["RestartPolicy"]["Name"] == "always"
     assert app.rows() == [(app.name, app.pk)]
     assert app.stage.row(app.old_id).pk == app.pk
@@ -76,7 +78,7 @@ def test_replace_bad_image_rolls_back_with_the_reason(make_app: MakeApp, engine:
 
     for tag in tags:
         operation = ended(ask_for(app, tag))
-        starts += BAD[tag][1]
+        starts = [name for name, _again in groupby([*starts, *BAD[tag][1]])]
 
         intact(app, operation, starts)
         assert BAD[tag][0] in operation.error_message
@@ -93,8 +95,7 @@ def test_replace_restarting_successor_is_no_good_successor(make_app: MakeApp) ->
 
     operation = ended(ask_for(app, "crash", stable_s=8))
 
-    intact(app, operation, app.starts())
-    assert app.starts()[0] == "1.0.0" and app.starts()[-1] == "1.0.0"
+    intact(app, operation, ["1.0.0", "crash", "1.0.0"])
     assert "ended" in operation.error_message
 
 
