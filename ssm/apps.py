@@ -1,7 +1,9 @@
 """Start of the wiring app: roles exist after every migration."""
 
+from typing import Any
+
 from django.apps import AppConfig, apps
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, post_save
 
 
 class SsmConfig(AppConfig):
@@ -17,5 +19,14 @@ class SsmConfig(AppConfig):
         from ssm.lib.roles import ensure_roles
 
         connect()
+        post_save.connect(_on_device, sender="devices.Device", dispatch_uid="ssm.device")
         # Sent for apps with models only, in order: after the last of ours, the permissions of all exist.
         post_migrate.connect(ensure_roles, sender=apps.get_app_config("containers"), dispatch_uid="ssm.ensure_roles")
+
+
+def _on_device(created: bool, update_fields: Any = None, **_: Any) -> None:  # noqa: FBT001 - Django's signature
+    """Groups of a device decide who may see it: streams look again when they may have changed."""
+    from ssm.accounts.rights_news import announce
+
+    if not created and (update_fields is None or "groups" in update_fields):
+        announce()

@@ -92,6 +92,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._by_object: dict[str, list[_Shown]] = {}
         self._rows_of: dict[str, list[str]] = {}
         self._usage_of: dict[str, list[Element]] = {}
+        self._elements: list[Element] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._knows_missed_rows = False
         self._signal_count = 0
@@ -176,7 +177,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """Show these elements from now on, as far as the user may see them."""
         elements = [element for element in map(parse_element, dict.fromkeys(names)) if element is not None]
         devices = await self._devices_of(self.scope["user"], {kind: _ids(elements, kind) for kind in _OF_DEVICES})
-        hidden = await database_sync_to_async(hidden_objects)(self.scope["user"], elements, _OF_DEVICES)
+        hidden = await database_sync_to_async(hidden_objects)(self.scope["user"], elements)
+        # Looked at again when rights change: also a device that was moved, or a label that is gone, may hide them.
+        self._elements = [element for element in elements if element.object_id not in hidden]
         kept = self._shown
         self._shown, self._by_object, self._rows_of, self._usage_of = {}, {}, {}, {}
         fresh = []
@@ -368,7 +371,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if user is None or not can_view(user):
             return FORBIDDEN
         # The page comes back by itself, reads itself anew, and watches what is there by then.
-        return 0 if grants_of(user) == grants_of(self.scope["user"]) else SERVICE_RESTART
+        is_same = grants_of(user) == grants_of(self.scope["user"])
+        return 0 if is_same and not hidden_objects(user, list(self._elements)) else SERVICE_RESTART
 
     def _start(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

@@ -12,6 +12,7 @@ from containers.logs.messages import LinesHead, decode_command, encode_lines, en
 from containers.logs.viewer import Viewer
 from containers.rules.logframes import LogFormatError, LogStreamError
 from ssm.lib.errors import SsmError
+from ssm.lib.roles import Right
 
 MAX_MESSAGE: Final = 8 * 1024
 MAX_TAIL: Final = 1_000_000
@@ -21,6 +22,8 @@ MAX_EDGE_TEXT: Final = 101
 
 class LogConsumer(StreamConsumer):
     """One open log page. Commands and messages are those of `containers.logs.messages`."""
+
+    right = Right.LOGS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

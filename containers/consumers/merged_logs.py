@@ -124,7 +124,7 @@ class MergedLogConsumer(LogConsumer):
         if self._sources:
             # What somebody may no longer see, or is deleted, ends the page's stream; it comes back with the rest.
             seen = {entry["id"] for entry in self._sources}
-            return Container.objects.visible_to(user).filter(pk__in=seen).count() == len(seen)
+            return Container.objects.permitted(user, self.right).filter(pk__in=seen).count() == len(seen)
         return bool(find_sources(user, self._choice).sources) or self._choice.is_open
 
     def _leave(self) -> None:

@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.http import QueryDict
 
 from containers.models import Container
-from ssm.lib.roles import SomeUser
+from ssm.lib.roles import Right, SomeUser
 
 MOST_SOURCES: Final = 64
 _MOST_VALUES: Final = 500
@@ -66,13 +66,13 @@ class Chosen:
 
 
 def find_sources(user: SomeUser, choice: Choice, known: Iterable[SourceEntry] = ()) -> Chosen:
-    """The containers of a choice that the user may see, those of ``known`` first and with their index. Two queries."""
+    """The containers of a choice whose logs the user may read, ``known`` ones first with their index. Two queries."""
     if choice.is_empty:
         return Chosen()
     matches = Q(pk__in=choice.containers)
     if choice.is_open:
         matches |= _narrowed(choice)
-    visible = Container.objects.visible_to(user).filter(matches)
+    visible = Container.objects.permitted(user, Right.LOGS).filter(matches)
     found = visible.filter(Q(removed_at=None) | Q(pk__in=choice.containers)).select_related("device")
     sources = {entry["id"]: entry for entry in known}
     rows = found.only("name", "display_name", "compose_project", "device__name").order_by(

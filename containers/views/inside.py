@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET
 
 from containers import inside
 from containers.models import Container
-from containers.views.pages import SEE_VALUES, find_container
+from containers.views.pages import find_container, sees_values
 from devices.errors import DeviceError
 from ssm.lib.access import allowed
 from ssm.lib.htmx import is_partial, render_page
@@ -22,7 +22,7 @@ _HEAVY = ("inspect", "environment")
 @allowed(can_view)
 def processes(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """The processes in it; the frame at once, the answer when HTMX asks or with ``?ask=1``."""
-    masks = not request.user.has_perm(SEE_VALUES)
+    masks = not sees_values(request, pk)
     return _answer(request, pk, "processes", lambda container: inside.processes(container, masks=masks))
 
 

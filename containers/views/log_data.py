@@ -17,7 +17,7 @@ from containers.logs.searching import DEFAULT_HITS, MOST_HITS, Search, search_li
 from containers.rules.logfilter import LineFilterError, read_filter
 from containers.rules.logspans import SpanError, read_moment, read_whole
 from ssm.lib.access import allowed
-from ssm.lib.roles import can_view
+from ssm.lib.roles import Right, holds
 
 _DAY_NS: Final = 86_400 * 1_000_000_000
 _HOUR_NS: Final = 3600 * 1_000_000_000
@@ -36,7 +36,7 @@ def _of_chosen(request: HttpRequest, answer: Answer) -> HttpResponseBase:
 
 
 @require_GET
-@allowed(can_view)
+@allowed(holds(Right.LOGS))
 def search(request: HttpRequest) -> HttpResponseBase:
     """Lines that match in the chosen logs, as NDJSON while they are found (containers.logs.searching)."""
     return _of_chosen(request, _search)
@@ -60,7 +60,7 @@ def _search(request: HttpRequest, chosen: Chosen) -> HttpResponseBase:
 
 
 @require_GET
-@allowed(can_view)
+@allowed(holds(Right.LOGS))
 def around(request: HttpRequest) -> HttpResponseBase:
     """Lines before and after ``at_ns`` in the chosen logs, as JSON."""
     return _of_chosen(request, _around)
@@ -85,7 +85,7 @@ def _around(request: HttpRequest, chosen: Chosen) -> HttpResponseBase:
 
 
 @require_GET
-@allowed(can_view)
+@allowed(holds(Right.LOGS))
 def histogram(request: HttpRequest) -> HttpResponseBase:
     """Numbers of lines by time and level in the chosen logs, as JSON (containers.logs.density)."""
     return _of_chosen(request, _histogram)
@@ -110,7 +110,7 @@ def _histogram(request: HttpRequest, chosen: Chosen) -> HttpResponseBase:
 
 
 @require_GET
-@allowed(can_view)
+@allowed(holds(Right.LOGS))
 def download(request: HttpRequest) -> HttpResponseBase:
     """The chosen logs as one file, merged by time."""
     return _of_chosen(request, _download)

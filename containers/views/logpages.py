@@ -22,7 +22,7 @@ from containers.rules.logfilter import LineFilter, LineFilterError, read_filter
 from containers.views.pages import find_container
 from devices.models import Device
 from ssm.lib.access import allowed
-from ssm.lib.roles import can_view
+from ssm.lib.roles import Right, holds
 from ssm.lib.tables import text_of
 
 LEVELS: Final = (("error", "error"), ("warn", "warn"), ("info", "info"), ("debug", "debug"), ("none", "other"))
@@ -58,10 +58,10 @@ class PlainLine:
 
 
 @require_GET
-@allowed(can_view)
+@allowed(holds(Right.LOGS))
 def container_log(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """One container's log, followed over a socket; ``plain=1`` gives lines as plain HTML, older ones by links."""
-    container = find_container(request, pk, unread=_UNREAD)
+    container = find_container(request, pk, unread=_UNREAD, right=Right.LOGS)
     selection = urlencode({"container": str(container.pk)})
     context: dict[str, Any] = {
         "container": container,
@@ -78,7 +78,7 @@ def container_log(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 
 @require_GET
-@allowed(can_view)
+@allowed(holds(Right.LOGS))
 def merged(request: HttpRequest) -> HttpResponse:
     """Several logs as one. Without a choice in the address: the page that offers containers to choose."""
     choice = Choice.read(request.GET)
@@ -102,7 +102,7 @@ def merged(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-@allowed(can_view)
+@allowed(holds(Right.LOGS))
 def find(request: HttpRequest) -> HttpResponse:
     """The search over many logs; its hits are streamed to the page."""
     choice = Choice.read(request.GET)
@@ -118,14 +118,14 @@ def find(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-@allowed(can_view)
+@allowed(holds(Right.LOGS))
 def clocks(request: HttpRequest) -> JsonResponse:
     """Minutes that the hosts of the chosen containers are ahead of UTC, by container id, as far as they answer."""
     return JsonResponse({"offsets": host_offsets(find_sources(request.user, Choice.read(request.GET)).sources)})
 
 
 @require_GET
-@allowed(can_view)
+@allowed(holds(Right.LOGS))
 def drawn_events(request: HttpRequest) -> JsonResponse:
     """What happened to the chosen containers from ``from_ns`` to ``to_ns``, to be drawn between their lines.
 
@@ -187,14 +187,14 @@ def _title(request: HttpRequest, choice: Choice, chosen: Chosen) -> str:
 def _offer(request: HttpRequest) -> dict[str, Any]:
     """Containers, projects and devices to choose from."""
     q = text_of(request.GET, "find")
-    containers = Container.objects.visible_to(request.user).present()
+    containers = Container.objects.permitted(request.user, Right.LOGS).present()
     if q:
         found = Q(name__icontains=q) | Q(display_name__icontains=q) | Q(image_reference__icontains=q)
         containers = containers.filter(found | Q(device__name__icontains=q) | Q(compose_project__icontains=q))
     rows = containers.select_related("device").only(
         "name", "display_name", "image_reference", "state", "compose_project", "device__name"
     )
-    visible = Container.objects.visible_to(request.user).present().order_by()
+    visible = Container.objects.permitted(request.user, Right.LOGS).present().order_by()
     return {
         "find": q,
         "containers": rows.order_by("device__name", "name", "pk")[:MOST_OFFERED],

@@ -11,19 +11,19 @@ from containers.rules.logframes import LogFormatError, LogStreamError
 from containers.views.pages import find_container
 from ssm.lib.access import allowed
 from ssm.lib.errors import SsmError
-from ssm.lib.roles import can_view
+from ssm.lib.roles import Right, holds
 
 _UNREAD: Final = ("inspect", "environment")
 
 
 @require_GET
-@allowed(can_view)
+@allowed(holds(Right.LOGS))
 def log_download(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
     """The log as a file: ``since``, ``until``, ``stream``, ``timestamps``, ``q``, ``pattern`` choose what is in it.
 
     Waits for the host's first answer, so that a host that can't be reached is an error and not an empty file.
     """
-    container = find_container(request, pk, unread=_UNREAD)
+    container = find_container(request, pk, unread=_UNREAD, right=Right.LOGS)
     try:
         download = LogDownload(str(container.pk), parse_selection(request.GET))
         download.open()

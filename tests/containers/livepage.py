@@ -45,6 +45,11 @@ class Page:
         await self.until(lambda: self.of(alive))
         self.messages = [message for message in self.messages if alive not in message]
 
+    async def watch_quietly(self, *names: str, page: str = "containers") -> None:
+        """Say what the page shows; wait until the server knows, told by the counts that it always sends."""
+        await self.say(json.dumps({"type": "watch", "page": page, "ids": [*names, "navigation-counts"]}))
+        await self.until(lambda: self.of("navigation-counts"))
+
     async def say(self, text: str) -> None:
         await self.socket.send_to(text_data=text)
 
