@@ -4,6 +4,7 @@ Nothing of it is stored: containers carry the project, the service, and what the
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -249,11 +250,13 @@ def files_of(containers: Iterable[Container]) -> tuple[str, list[str]]:
     return "", []
 
 
-def networks_of(user: SomeUser, device: Device, name: str, containers: Iterable[Container]) -> list[Network]:
-    """Networks that compose made for the project, and others that its containers are on. One query."""
-    used = {str(place.get("name", "")) for row in containers for place in row.networks}
+def networks_of(
+    user: SomeUser, device: Device, name: str, containers: Iterable[Container]
+) -> list[tuple[Network, int]]:
+    """Networks that compose made for it and others that its containers are on, with how many are. One query."""
+    used = Counter(place for row in containers for place in {str(each.get("name", "")) for each in row.networks})
     found = Network.objects.visible_to(user).filter(device=device).filter(Q(compose_project=name) | Q(name__in=used))
-    return list(found.for_page().order_by("name")[:LONGEST_LIST])
+    return [(network, used[network.name]) for network in found.order_by("name")[:LONGEST_LIST]]
 
 
 def volumes_of(user: SomeUser, device: Device, name: str, containers: Iterable[Container]) -> list[Volume]:
@@ -261,4 +264,4 @@ def volumes_of(user: SomeUser, device: Device, name: str, containers: Iterable[C
     used = {str(mount.get("source", "")) for row in containers for mount in row.mounts if mount.get("kind") == "volume"}
     labelled = Q(labels__contains={f"{_LABEL}project": name})
     found = Volume.objects.visible_to(user).filter(device=device).filter(labelled | Q(name__in=used))
-    return list(found.for_page().order_by("name")[:LONGEST_LIST])
+    return list(found.order_by("name")[:LONGEST_LIST])
