@@ -9,12 +9,12 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from devices.connections.access import Access
-from devices.errors import DeviceError, JumpHostsLoop, NoLogin
-from devices.models import AcceptedKey, Credential, Device, DeviceGroup, HostKey, HostKeyRule, Jump, now
+from devices.errors import DeviceError, HostKeyError, JumpHostsLoop, NoLogin
+from devices.models import AcceptedKey, Credential, Device, DeviceGroup, HostKey, HostKeyRule, Jump, ShownKey, now
 from devices.rules.host_keys import PinnedKey
 from devices.rules.known_hosts import matches
 from devices.rules.targets import Answer, Authentication, ConnectionTarget, Proxy, TlsSettings
-from ssm.lib.roles import SomeUser
+from ssm.lib.roles import Right, SomeUser, grants_of
 
 # A watcher tells every 20 s that it still hears a device; after this silence nobody may call it online.
 SILENCE = timedelta(seconds=90)
@@ -118,7 +118,7 @@ def proxy_of(device: Device) -> Proxy | None:
 
 
 def hops_of(
-    target: ConnectionTarget, jumps: Sequence[Jump], device: Device | None
+    target: ConnectionTarget, jumps: Iterable[Jump], device: Device | None
 ) -> list[tuple[ConnectionTarget, Jump | None]]:
     """The jump hosts of ``jumps`` in order, for a target that need not be saved.
 
@@ -174,6 +174,13 @@ def _jump_target(target: ConnectionTarget, jump: Jump) -> ConnectionTarget:
 def pinned_keys(keys: Iterable[AcceptedKey]) -> tuple[PinnedKey, ...]:
     """Rows of accepted keys as the connection wants them."""
     return tuple(PinnedKey(key_type=key.key_type, key_base64=key.key_base64) for key in keys)
+
+
+def may_manage(user: SomeUser, groups: Iterable[str]) -> bool:
+    """Whether the user may add, or move, a device into these groups: it must not leave what he may manage."""
+    names = set(groups)
+    scopes = grants_of(user).of(Right.MANAGE_DEVICES)
+    return any(all(not limit.labels and names & set(limit.device_groups) for limit in scope) for scope in scopes)
 
 
 def effective_credential(device: Device) -> Credential | None:
@@ -237,8 +244,10 @@ def note_configured(devices: QuerySet[Device]) -> None:
     changed.filter(state=Device.State.UNREACHABLE).update(next_attempt_at=now())
 
 
-def trust_host_key(device: Device, key: PinnedKey, user: SomeUser | None) -> HostKey:
-    """Accept a host key for a device, in place of an older one of the same type. Writes one row."""
+def trust_host_key(
+    device: Device, key: PinnedKey, user: SomeUser | None, *, source: str = HostKey.Source.COMPARED
+) -> HostKey:
+    """Accept a host key for a device, in place of an older one of the same type; no key of it is in doubt any more."""
     host_key, _created = HostKey.objects.update_or_create(
         device=device,
         key_type=key.key_type,
@@ -247,8 +256,10 @@ def trust_host_key(device: Device, key: PinnedKey, user: SomeUser | None) -> Hos
             "fingerprint": key.fingerprint,
             "accepted_by": user if user is not None and user.is_authenticated else None,
             "accepted_at": now(),
+            "source": source,
         },
     )
+    ShownKey.objects.filter(device=device).delete()
     return host_key
 
 
@@ -257,6 +268,31 @@ def replace_host_keys(device: Device, key: PinnedKey, user: SomeUser | None) -> 
     with transaction.atomic(durable=True):
         device.host_keys.exclude(key_type=key.key_type).delete()
         return trust_host_key(device, key, user)
+
+
+def keep_key_by_dns(device: Device, target: ConnectionTarget, shown: PinnedKey | None) -> None:
+    """Pin the key of a host that was let through by DNS alone, so that later changes need a person."""
+    is_by_dns = target.trust_sshfp and not target.pinned_keys and shown is not None and not target.authorities
+    if is_by_dns and shown is not None:
+        trust_host_key(device, shown, None, source=HostKey.Source.DNS)
+
+
+def _note_shown_key(device: Device, error: DeviceError) -> None:
+    """Keep the key that a host was refused for, so that it can be decided about without asking the host again."""
+    details = error.details
+    if not isinstance(error, HostKeyError) or not details.get("key_base64"):
+        return
+    shown, is_new = ShownKey.objects.get_or_create(
+        device=device,
+        defaults={name: str(details[name]) for name in ("key_type", "key_base64", "fingerprint")},
+    )
+    if is_new:
+        return
+    shown.last_shown_at = now()
+    if shown.fingerprint != details["fingerprint"]:
+        shown.key_type, shown.key_base64 = str(details["key_type"]), str(details["key_base64"])
+        shown.fingerprint, shown.first_shown_at = str(details["fingerprint"]), shown.last_shown_at
+    shown.save()
 
 
 def note_connecting(device: Device) -> bool:
@@ -271,6 +307,7 @@ def note_online(device: Device, *, engine: dict[str, Any], channel_kind: str) ->
     True when the state changed by it.
     """
     moment = now()
+    ShownKey.objects.filter(device=device).delete()
     Device.objects.filter(pk=device.pk).update(
         last_seen_at=moment, next_attempt_at=None, next_sweep_at=moment, channel_kind=channel_kind, **engine
     )
@@ -281,6 +318,7 @@ def note_online(device: Device, *, engine: dict[str, Any], channel_kind: str) ->
 
 def note_unreachable(device: Device, error: DeviceError, next_attempt_at: datetime | None) -> bool:
     """Record why the device cannot be reached and when the next try is; True when state or reason changed."""
+    _note_shown_key(device, error)
     changed = _change(
         device,
         ~Q(state=Device.State.UNREACHABLE),

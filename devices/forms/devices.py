@@ -26,6 +26,7 @@ from devices.services import (
     authentication,
     default_credential,
     hops_of,
+    may_manage,
     note_configured,
     pinned_keys,
     trust_host_key,
@@ -188,8 +189,11 @@ class DeviceForm(LoginFields, forms.ModelForm[Device]):
         return self._typed_address.host
 
     def clean_groups(self) -> list[str]:
-        """Distinct names in the order typed."""
-        return clean_group_names(self.cleaned_data["groups"])
+        """Distinct names in the order typed, among them one that the user may manage."""
+        names = clean_group_names(self.cleaned_data["groups"])
+        if not may_manage(self.user, names):
+            raise forms.ValidationError("Your role is limited to some groups: name one of them.")
+        return names
 
     def clean_docker_socket(self) -> str:
         """An absolute path."""
