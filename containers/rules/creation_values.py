@@ -6,6 +6,7 @@ raise ParameterError with the sentence that stands beside the field. Shapes: Doc
 
 import re
 import shlex
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -21,7 +22,7 @@ _MOST_LINES: Final = 100
 _DURATION: Final = re.compile(
     r"(?:([0-9]{1,5})h)?(?:([0-9]{1,7})m(?!s))?(?:([0-9]{1,9})(?:\.([0-9]{1,3}))?s)?(?:([0-9]{1,9})ms)?"
 )
-_SIGNAL: Final = re.compile(r"(?:SIG)?[A-Z]{2,6}[0-9]{0,2}(?:[+-][0-9]{1,2})?|[0-9]{1,2}")
+_SIGNAL: Final = re.compile(r"(?:SIG)?RTM(?:IN(?:\+[0-9]{1,2})?|AX(?:-[0-9]{1,2})?)|[0-9]{1,2}")
 _HOST_NAME: Final = re.compile(
     r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*"
 )
@@ -132,7 +133,7 @@ def _matching(pattern: re.Pattern[str], sentence: str) -> Callable[[Form, str], 
 
 def _read_signal(form: Form, field: str) -> str | None:
     text = (_read_text(form, field) or "").upper()
-    if text and not _SIGNAL.fullmatch(text):
+    if text and not _SIGNAL.fullmatch(text) and "SIG" + text.removeprefix("SIG") not in signal.Signals.__members__:
         raise ParameterError(field, f"“{text[:20]}” is not the name of a signal: write SIGTERM, SIGQUIT or the like.")
     return text or None
 
