@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from containers.models import Container, Network
 from containers.querysets import ContainerQuerySet
+from containers.rules.endpoints import is_named_by_id
 from containers.rules.inspection import Attachment
 from containers.rules.subnets import SubnetError, capacity, parse_subnet
 
@@ -38,6 +39,16 @@ def attached_to(network: Network, rows: ContainerQuerySet | None = None) -> list
         if place is not None:
             found.append((container, place))
     return found
+
+
+def named_by_id(network: Network) -> list[Container]:
+    """The containers on a network that were made with its id in place of its name. Two queries, one without any."""
+    modes = Container.objects.filter(on_network(network)).values_list("pk", "inspect__HostConfig__NetworkMode")
+    keys = [key for key, mode in modes if is_named_by_id(str(mode or ""), network.engine_id, network.name)]
+    if not keys:
+        return []
+    rows = Container.objects.filter(pk__in=keys).select_related("device").defer("inspect", "environment")
+    return list(rows.order_by("name", "pk"))
 
 
 @dataclass(frozen=True, slots=True)

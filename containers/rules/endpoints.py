@@ -156,6 +156,14 @@ def _in_one_of(subnets: Sequence[Subnet], text: str, field: str) -> Address:
     raise NetworkFieldError(field, errors[0])
 
 
+def is_named_by_id(mode: str, engine_id: str, name: str) -> bool:
+    """Whether a container's network mode is the id of a network, or its beginning, in place of its name.
+
+    Docker 25 and later let such a container be on no network at all once that id is gone: it has to be made anew.
+    """
+    return len(mode) >= 4 and mode != name and engine_id.startswith(mode)
+
+
 def used_addresses(containers: Iterable[tuple[str, Sequence[Mapping[str, Any]]]], name: str) -> dict[Address, str]:
     """Who has, or has asked for, which address on a network: containers as (name, their attachments to it)."""
     found: dict[Address, str] = {}

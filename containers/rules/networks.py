@@ -4,6 +4,7 @@ Shapes are those of the Docker Engine API 1.41 to 1.51 (NetworkInspect, NetworkC
 with less in them. Every value of an answer is attacker-controlled: typed, cut, cleaned.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ LONGEST_PAIRS: Final = 20_000
 _NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
 _DRIVER: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.:/@-]{0,119}")
 _FORBIDDEN_NAMES: Final = frozenset({"bridge", "host", "none", "nat", "podman", "default"})
+# The id of podman's default network on every host: podman takes the SHA-256 of names.
+_PODMAN_DEFAULT: Final = hashlib.sha256(b"podman").hexdigest()
 DRIVERS: Final = ("bridge", "macvlan", "ipvlan", "overlay")
 # The options that people set most, with what they do.
 KNOWN_OPTIONS: Final[tuple[tuple[str, str], ...]] = (
@@ -105,6 +108,8 @@ def network_facts(answer: Mapping[str, Any], *, masks: bool = True) -> NetworkFa
     engine_id = answer.get("Id") or answer.get("ID")
     if not isinstance(engine_id, str) or not is_engine_id(engine_id):
         return None
+    # Podman lists its default network by Docker's name for it, and tells containers its own.
+    answer = {**answer, "Name": "podman"} if engine_id == _PODMAN_DEFAULT else answer
     ipam = _dict(answer.get("IPAM"))
     labels = _texts(answer.get("Labels"), masks=masks)
     pools = [_pool(entry) for entry in _list(ipam.get("Config")) if isinstance(entry, dict)]

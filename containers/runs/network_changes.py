@@ -15,6 +15,7 @@ from containers.rules.masking import MASK
 from containers.rules.networks import create_body, network_facts, spec_of, taken_of
 from containers.rules.subnets import Subnet
 from containers.runs.network_host import (
+    Attached,
     NetworkGone,
     NetworkNameTaken,
     NotConnected,
@@ -77,11 +78,22 @@ def _plan(run: Run) -> None:
     # Labels and options may hold secrets.
     run.seal(old=old, new=_unmasked(run.parameters["body"], old))
     attached = attached_to(run.engine, engine_id, name)
+    _refuse_named_by_id(run, attached)
     run.note(
         known=of_name(run.engine, new_name),
         known_of_old=of_name(run.engine, name),
         endpoints=[item.as_json() for item in attached],
     )
+
+
+def _refuse_named_by_id(run: Run, attached: list[Attached]) -> None:
+    """Docker 25 and later would let them be on no network any more: they have to be made anew before."""
+    names = ", ".join(item.name for item in attached if item.is_named_by_id)
+    if names:
+        raise NetworkUnchanged(
+            f"{names} on {run.device.name} knows {run.operation.target_name} by its id, which goes with the change.",
+            fix="Recreate it first, without changes: it then knows the network by its name.",
+        )
 
 
 def _unmasked(body: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from containers import sync
 from containers.network_sync import announce_of, refresh_network
-from containers.rules.endpoints import kept_endpoint
+from containers.rules.endpoints import is_named_by_id, kept_endpoint
 from containers.rules.inspection import is_engine_id
 from containers.rules.masking import clean_text
 from containers.rules.networks import fix_of
@@ -61,6 +61,8 @@ class Attached:
     is_running: bool
     key: str
     endpoint: dict[str, Any]
+    # Its network mode is the network's id, so it could be on no other network once that is gone.
+    is_named_by_id: bool
 
     def as_json(self) -> dict[str, Any]:
         """For a journal."""
@@ -115,8 +117,16 @@ def look_at(engine: Engine, container_id: str, network_id: str, name: str) -> At
         return None
     state = answer.get("State")
     running = isinstance(state, dict) and state.get("Running") is True
+    host_config = answer.get("HostConfig")
+    mode = str(host_config.get("NetworkMode") or "") if isinstance(host_config, dict) else ""
     name_told = clean_text(str(answer.get("Name", "")).lstrip("/")[:255], 255)
-    return Attached(container_id, name_told or container_id[:12], running, *place)
+    return Attached(
+        container_id,
+        name_told or container_id[:12],
+        running,
+        *place,
+        is_named_by_id=is_named_by_id(mode, network_id, name),
+    )
 
 
 # ---- single requests ----------------------------------------------------------------------------------------------

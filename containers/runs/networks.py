@@ -61,6 +61,8 @@ def remove(run: Run) -> str:
         raise in_use(name, run.device.name, attached)
     run.note(endpoints=run.journal.get("endpoints") or [item.as_json() for item in attached])
     for item in attached:
+        if item.is_named_by_id:
+            run.say(f"{item.name} knows the network by its id: recreate it before it goes on another one")
         run.step(f"Disconnecting {item.name}")
         post_disconnect(run.engine, engine_id, item.engine_id, force=True)
     run.step("Removing the network")

@@ -38,7 +38,7 @@ def network_use(network: "Network") -> SafeString:
         return _sign("busy", "loader-circle", f"{_DOING.get(kind, kind)}…", "icon--turning")
     total, running = network.container_count, network.running_count
     if not total:
-        return _sign("idle", "circle", "made by the engine" if network.is_predefined else "unused")
+        return _sign("idle", "circle", "no containers" if network.is_predefined else "unused")
     words = f"{total} container{'s' if total != 1 else ''}"
     if running < total:
         words += f", {running} running" if running else ", none running"

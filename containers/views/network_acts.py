@@ -1,6 +1,7 @@
 """Acts on networks: make, change, remove, one or several."""
 
 import uuid
+from dataclasses import replace
 from itertools import groupby
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from containers.errors import OperationRefused
 from containers.filters import LONGEST_LIST, id_of
 from containers.forms.networks import NetworkForm, driver_choices, suggestion
 from containers.models import Container, Network, Operation
-from containers.network_rows import attached_to
+from containers.network_rows import attached_to, named_by_id
 from containers.rules.networks import KNOWN_OPTIONS
 from containers.views.asking import KIND, ask_back, ids_of, refuse, start_all, start_one
 from containers.views.network_filters import NetworkFilter
@@ -106,6 +107,7 @@ def _show_form(
         "network": network,
         "drivers": driver_choices(),
         "known_options": KNOWN_OPTIONS,
+        "named_by_id": named_by_id(network) if network is not None else [],
         "back": network.get_absolute_url() if network is not None else reverse("networks:list"),
     }
     template = "networks/partials/form.html" if is_partial(request) else "networks/form.html"
@@ -127,9 +129,17 @@ def configure(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         return _show_form(request, form, network=network, status=422)
     _device, body = next(form.bodies)
     parameters = {"body": body, "drops_addresses": bool(form.cleaned_data["drops_addresses"])}
-    return start_one(
-        request, network_item(network, KIND.NETWORK_CONFIGURE, parameters), back=network.get_absolute_url()
-    )
+    item = network_item(network, KIND.NETWORK_CONFIGURE, parameters)
+    # Those that know it by its id have to be made anew before; then they know it by its name.
+    before = [
+        Item(device=network.device, kind=KIND.RECREATE, container=row, parameters={}, sealed={"changes": {}})
+        for row in named_by_id(network)
+    ]
+    back = network.get_absolute_url()
+    if not before:
+        return start_one(request, item, back=back)
+    title = f"Change {network.name} on {network.device.name}"
+    return start_all(request, [*before, replace(item, wave=1)], title=title, back=back, stops=True)
 
 
 # ---- remove -------------------------------------------------------------------------------------------------------

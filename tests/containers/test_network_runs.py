@@ -292,6 +292,27 @@ def test_configure_keeps_attachments_secrets_and_the_page(
     assert (shown.pk, shown.engine_id, shown.internal) == (page.pk, told["Id"], True)
 
 
+def test_configure_with_a_container_that_knows_it_by_its_id_is_refused(
+    make_networks: MakeNetworks, net: str, subnet: str
+) -> None:
+    networks = make_networks()
+    engine_id = networks.make(net, subnet)
+    name = unique("by-id")
+    body = {
+        "Image": CLOCK,
+        "Labels": {"fleet.run": networks.stage.host.label},
+        "HostConfig": {"NetworkMode": engine_id},
+    }
+    networks.stage.host.api("POST", f"/containers/create?name={name}", body)
+
+    done = ask(networks, "configure", net, engine_id, body=changed_body(net, subnet, Internal=True))
+
+    assert (done.state, done.error_code) == ("failed", "network_unchanged")
+    assert name in done.error_message and "Recreate it first" in done.error_fix
+    told = networks.find(net)
+    assert told is not None and told["Id"] == engine_id
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_configure_that_the_engine_refuses_leaves_all_as_it_was(
     make_networks: MakeNetworks, engine: str, net: str, subnet: str
