@@ -6,9 +6,10 @@ from itertools import groupby
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, QueryDict
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
+from django_htmx.http import HttpResponseClientRedirect
 
 from containers import batches
 from containers.batches import Item
@@ -66,7 +67,18 @@ def create(request: HttpRequest) -> HttpResponse:
     if len(items) == 1:
         return start_one(request, items[0], back=reverse("networks:list"))
     title = f"Make the network {items[0].target_name} on {len(items)} devices"
-    return start_all(request, items, title=title, back=reverse("networks:list"))
+    return _start_from_form(request, items, title=title, back=reverse("networks:list"))
+
+
+def _start_from_form(
+    request: HttpRequest, items: list[Item], *, title: str, back: str, stops: bool = False
+) -> HttpResponse:
+    """Ask for several acts and go to the page with a result per item: a form has no place for it."""
+    try:
+        batch = batches.request_items(request.user, items, title=title, stops_on_failure=stops)
+    except OperationRefused as refused:
+        return refuse(request, refused, back=back)
+    return HttpResponseClientRedirect(batch.get_absolute_url()) if is_partial(request) else redirect(batch)
 
 
 def _new_item(device: Device, body: dict[str, Any]) -> Item:
@@ -139,7 +151,7 @@ def configure(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     if not before:
         return start_one(request, item, back=back)
     title = f"Change {network.name} on {network.device.name}"
-    return start_all(request, [*before, replace(item, wave=1)], title=title, back=back, stops=True)
+    return _start_from_form(request, [*before, replace(item, wave=1)], title=title, back=back, stops=True)
 
 
 # ---- remove -------------------------------------------------------------------------------------------------------
