@@ -14,10 +14,16 @@ from containers.models import (
     UpdatePolicy,
     UpdateStatus,
 )
+from ssm.lib.fields import EncryptedTextField
 
 
 class LookOnlyAdmin(admin.ModelAdmin[Any]):
-    """Rows that cannot be added, changed or deleted by hand."""
+    """Rows that cannot be added, changed or deleted by hand; what is encrypted is not shown."""
+
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """The class's own, and all secret columns."""
+        secret = [field.name for field in self.model._meta.local_fields if isinstance(field, EncryptedTextField)]
+        return [*(super().get_exclude(request, obj) or ()), *secret]
 
     def has_add_permission(self, _request: HttpRequest) -> bool:
         """Never."""
@@ -40,7 +46,6 @@ class ContainerAdmin(LookOnlyAdmin):
     list_filter = ("state", "health", "device")
     list_select_related = ("device",)
     search_fields = ("name", "display_name", "image_reference", "engine_id")
-    exclude = ("environment",)
 
 
 @admin.register(Operation)
