@@ -330,8 +330,8 @@ class VolumeQuerySet(ScopedQuerySet["Volume"]):
         """With all that the partials show, in one query: device, use, safety, ``active_kind`` of its operation."""
         device: Any = self.model._meta.get_field("device").related_model
         operations: Any = device._meta.get_field("operations").related_model
-        name = Cast(OuterRef("name"), TextField())
-        lock = Concat(Value("volume:"), Cast(OuterRef("device"), TextField()), Value(":"), name)
+        parts = (Value("volume:"), Cast(OuterRef("device"), TextField()), Value(":"), OuterRef("name"))
+        lock = Concat(*parts, output_field=TextField())
         active = operations.objects.active().filter(lock=lock).order_by().values("kind")[:1]
         return self.with_use().with_safety().select_related("device").annotate(active_kind=Subquery(active))
 
