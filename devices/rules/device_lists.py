@@ -46,7 +46,8 @@ def parse_list(text: str) -> Found:
     lines = [line for line in text.lstrip("\ufeff").splitlines() if line.strip() and not line.lstrip().startswith("#")]
     if not lines:
         return Found(())
-    delimiter = next((mark for mark in ("\t", ";", ",") if mark in lines[0]), ",")
+    # The mark that comes first stands between columns; another one may stand between groups.
+    delimiter = min((mark for mark in "\t;," if mark in lines[0]), key=lines[0].index, default=",")
     try:
         rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
     except csv.Error as exc:

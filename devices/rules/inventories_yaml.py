@@ -1,5 +1,6 @@
 """The YAML form of Ansible inventories, read without building any object, and without unfolding bombs (pure)."""
 
+import re
 from typing import Any
 
 import yaml
@@ -12,6 +13,7 @@ from devices.rules.texts import clean_text
 _MOST_ALIASES = 24
 _MOST_EVENTS = 200_000
 _MOST_NESTING = 60
+_KEY = re.compile(r"""["']?[\w.-]+["']?:(\s|$)""")
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -23,13 +25,11 @@ _Loader.add_multi_constructor("!", lambda _loader, _tag, _node: None)
 
 
 def looks_like_yaml(text: str) -> bool:
-    """Whether the first line that says something is YAML's: a document mark or a key alone, no INI section."""
+    """Whether the first line that says something is YAML's: a mark of its own or a key. ``host:22`` is INI's."""
     for line in text.lstrip("\ufeff").splitlines():
         word = line.strip()
         if word and not word.startswith(("#", ";")):
-            return word.startswith(("---", "%YAML", "{")) or (
-                word.partition(" #")[0].rstrip().endswith(":") and not word.startswith("[")
-            )
+            return word.startswith(("---", "%YAML", "{")) or _KEY.match(word) is not None
     return False
 
 

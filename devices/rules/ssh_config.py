@@ -85,7 +85,7 @@ def _words(line: str) -> list[str]:
     line = line.strip()
     if not line or line.startswith("#"):
         return []
-    keyword = line.split("=", 1)[0].split(None, 1)[0]
+    keyword = (line.split("=", 1)[0].split(None, 1) or [""])[0]
     rest = line[len(keyword) :].lstrip()
     rest = rest[1:] if rest.startswith("=") else rest
     try:
