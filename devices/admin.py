@@ -11,8 +11,9 @@ from devices.connections.keys import private_key_fingerprint
 from devices.errors import KeyUnreadable
 from devices.forms.devices import SCHEDULES
 from devices.forms.fields import MAX_KEY_BYTES, WriteOnlyTextarea, clean_cron, preview
-from devices.models import Credential, Device, HostKey
-from devices.services import request_attempt_now
+from devices.forms.tls import TlsIdentityForm
+from devices.models import Credential, Device, HostKey, HostKeyRule, TlsIdentity
+from devices.services import note_configured, request_attempt_now
 from devices.work import plan_all
 
 SECRETS: Final = ("private_key", "passphrase", "password")
@@ -199,4 +200,47 @@ class HostKeyAdmin(admin.ModelAdmin[HostKey]):
 
     def has_add_permission(self, _request: HttpRequest) -> bool:
         """Keys are accepted where their fingerprint is shown."""
+        return False
+
+
+@admin.register(TlsIdentity)
+class TlsIdentityAdmin(admin.ModelAdmin[TlsIdentity]):
+    """Certificates for engines over TLS, by the form of the pages: texts go in and never come out."""
+
+    form = TlsIdentityForm
+    list_display = ("name", "subject", "expires_at", "ca_subject", "ca_expires_at", "updated_at")
+    search_fields = ("name", "subject", "fingerprint")
+    readonly_fields = ("subject", "fingerprint", "expires_at", "ca_subject", "ca_fingerprint", "ca_expires_at")
+    fieldsets = (
+        (None, {"fields": ("name",)}),
+        ("Authority", {"fields": ("ca_pem", "ca_file", "forget_ca", "ca_subject", "ca_fingerprint", "ca_expires_at")}),
+        (
+            "Our certificate",
+            {
+                "fields": (
+                    *("certificate_pem", "certificate_file", "private_key", "key_file", "forget_certificate"),
+                    *("subject", "fingerprint", "expires_at"),
+                )
+            },
+        ),
+    )
+
+    def save_model(self, request: HttpRequest, obj: TlsIdentity, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+        """Save, and have the devices that use it connected to anew."""
+        super().save_model(request, obj, form, change)
+        note_configured(obj.devices.all())
+
+
+@admin.register(HostKeyRule)
+class HostKeyRuleAdmin(admin.ModelAdmin[HostKeyRule]):
+    """Authorities and revoked keys; added on the page of host keys, where the key is read."""
+
+    list_display = ("kind", "patterns", "key_type", "fingerprint", "added_by", "added_at")
+    list_filter = ("kind",)
+    list_select_related = ("added_by",)
+    search_fields = ("patterns", "fingerprint", "comment")
+    readonly_fields = ("kind", "patterns", "key_type", "key_base64", "fingerprint", "comment", "added_by", "added_at")
+
+    def has_add_permission(self, _request: HttpRequest) -> bool:
+        """Rules are added where their key is checked."""
         return False

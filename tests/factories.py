@@ -18,7 +18,8 @@ from containers.models import (
     Replacement,
     Volume,
 )
-from devices.models import Credential, Device, HostKey, now
+from devices.models import Credential, Device, HostKey, HostKeyRule, ShownKey, TlsIdentity, now
+from devices.rules.host_keys import fingerprint as fingerprint_of
 from registries.models import Registry, RepositoryKnowledge, TagKnowledge
 
 
@@ -60,14 +61,45 @@ class DeviceFactory(DjangoModelFactory[Device]):
         )
 
 
+# A public key that nobody has the private half of.
+_SOME_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIOt4HYdnSEJ9ZuCGI0++42C6yHkw1Lm5vSzV3tWRlXhU"
+
+
 class HostKeyFactory(DjangoModelFactory[HostKey]):
     class Meta:
         model = HostKey
 
     device = factory.SubFactory(DeviceFactory)
     key_type = "ssh-ed25519"
-    key_base64 = "AAAAC3NzaC1lZDI1NTE5AAAAIFB3pRzXJq0sO0GJ0m0nH0bq7q9r3n1mYx8W2Vd5uQ2L"
-    fingerprint = "SHA256:2nQyq1r0o8yYl7M4c1v0cXbQp3mVtq8Qx0m8m1e5n2k"
+    key_base64 = _SOME_KEY
+    fingerprint = fingerprint_of(_SOME_KEY)
+
+
+class ShownKeyFactory(DjangoModelFactory[ShownKey]):
+    class Meta:
+        model = ShownKey
+
+    device = factory.SubFactory(DeviceFactory)
+    key_type = "ssh-ed25519"
+    key_base64 = _SOME_KEY
+    fingerprint = fingerprint_of(_SOME_KEY)
+
+
+class HostKeyRuleFactory(DjangoModelFactory[HostKeyRule]):
+    class Meta:
+        model = HostKeyRule
+
+    patterns = "*.example.com"
+    key_type = "ssh-ed25519"
+    key_base64 = _SOME_KEY
+    fingerprint = fingerprint_of(_SOME_KEY)
+
+
+class TlsIdentityFactory(DjangoModelFactory[TlsIdentity]):
+    class Meta:
+        model = TlsIdentity
+
+    name = factory.Sequence(lambda number: f"identity-{number}")
 
 
 class ContainerFactory(DjangoModelFactory[Container]):

@@ -20,7 +20,7 @@ from devices.connections import Engine, EngineStream, pool
 from devices.errors import ConnectionLost, DeviceError, NotDocker
 from devices.models import Device
 from devices.rules.targets import ConnectionTarget
-from devices.services import connection_target, note_connecting, note_online, note_unreachable
+from devices.services import connection_target, keep_key_by_dns, note_connecting, note_online, note_unreachable
 from devices.work import SWEEP, request_now
 from ssm.lib.database import database_work
 from ssm.lib.errors import SsmError
@@ -203,6 +203,7 @@ class Follower:
         if self._stopped.is_set():  # it was stopped before there was a stream to close
             return None
         with database_work():
+            keep_key_by_dns(device, target, engine.host_key)
             note_online(device, engine=engine_columns(engine, info), channel_kind=engine.channel_kind)
             publish("device", device.pk, [device.pk])
             request_now(SWEEP, device)

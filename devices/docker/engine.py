@@ -49,6 +49,7 @@ class Engine:
         """
         self.target = target
         self.channel_kind = route.kind
+        self.host_key = session.host_key
         self.host_key_fingerprint = session.host_key.fingerprint if session.host_key is not None else ""
         self._session = session
         self._route = route

@@ -3,33 +3,61 @@
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from containers.models import Batch
-from devices.models import Device
+from devices.models import Device, now
+from ssm.accounts.tokens import make_token
+from ssm.lib.roles import Limit, Right
+from tests.accounts.people import make_role, make_user
 from tests.factories import (
     BackupFactory,
     ContainerFactory,
     EventFactory,
+    HostKeyFactory,
+    HostKeyRuleFactory,
     ImageFactory,
     NetworkFactory,
     OperationFactory,
     RegistryFactory,
     ReplacementFactory,
+    ShownKeyFactory,
     TagFactory,
+    TlsIdentityFactory,
     VolumeFactory,
 )
 from tests.people import People
 
-VIEWERS = ("administrator", "operator", "viewer")
-OPERATORS = ("administrator", "operator")
-ADMINISTRATORS = ("administrator",)
-EVERYBODY = (*VIEWERS, "stranger", "anonymous")
-LOGGED_IN = (*VIEWERS, "stranger")
+
+class Holders(tuple[str, ...]):
+    """Who of the people holds a right (None: nothing but being logged in, or not even that)."""
+
+    right: Right | None = None
+
+    @classmethod
+    def of(cls, right: Right | None, *people: str) -> "Holders":
+        found = cls(people)
+        found.right = right
+        return found
+
+
+VIEWERS = Holders.of(Right.SEE, "administrator", "operator", "viewer")
+LOG_READERS = Holders.of(Right.LOGS, "administrator", "operator", "viewer")
+OPERATORS = Holders.of(Right.OPERATE, "administrator", "operator")
+VOLUME_KEEPERS = Holders.of(Right.MANAGE_VOLUMES, "administrator", "operator")
+ADMINISTRATORS = Holders.of(Right.MANAGE_DEVICES, "administrator")
+REGISTRY_KEEPERS = Holders.of(Right.MANAGE_REGISTRIES, "administrator")
+USER_KEEPERS = Holders.of(Right.MANAGE_USERS, "administrator")
+EVERYBODY = Holders.of(None, *VIEWERS, "stranger", "anonymous")
+LOGGED_IN = Holders.of(None, *VIEWERS, "stranger")
 PEOPLE = EVERYBODY
+# What is told apart by a number.
+NUMBERED = ("host_key", "host_key_rule")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +66,7 @@ class Route:
 
     method: str
     name: str
-    allowed: tuple[str, ...]
+    allowed: Holders
     good: int = 200
     takes: str = ""
     data: dict[str, str] = field(default_factory=dict)
@@ -49,7 +77,36 @@ class Route:
 
 ROUTES = (
     Route("GET", "home", VIEWERS),
-    Route("GET", "login", ("anonymous",)),
+    Route("GET", "login", Holders.of(None, "anonymous")),
+    # Nobody's turn: back to the first step, or home.
+    Route("GET", "login-code", EVERYBODY, good=302),
+    Route("GET", "account:home", LOGGED_IN),
+    Route("GET", "account:password", LOGGED_IN),
+    Route("POST", "account:password", LOGGED_IN, good=422, data={"new_password": "x"}),
+    Route("GET", "account:second-factor", LOGGED_IN),
+    Route("POST", "account:second-factor", LOGGED_IN, good=400),
+    Route("POST", "account:end-session", LOGGED_IN, good=404, takes="session"),
+    Route("POST", "account:end-other-sessions", LOGGED_IN, good=302),
+    Route("GET", "account:tokens", LOGGED_IN),
+    Route("POST", "account:tokens", LOGGED_IN, good=422, data={"name": ""}),
+    Route("POST", "account:revoke-token", USER_KEEPERS, good=302, takes="token"),
+    Route("GET", "users:list", USER_KEEPERS),
+    Route("GET", "users:add", USER_KEEPERS),
+    Route("POST", "users:add", USER_KEEPERS, good=422, data={"username": ""}),
+    Route("GET", "users:edit", USER_KEEPERS, takes="user"),
+    Route("POST", "users:edit", USER_KEEPERS, good=422, takes="user", data={"username": ""}),
+    Route("GET", "users:delete", USER_KEEPERS, takes="user"),
+    Route("POST", "users:delete", USER_KEEPERS, good=302, takes="user"),
+    Route("POST", "users:act", USER_KEEPERS, good=302, takes="user", data={"act": "unlock"}),
+    Route("GET", "roles:list", USER_KEEPERS),
+    Route("GET", "roles:add", USER_KEEPERS),
+    Route("POST", "roles:add", USER_KEEPERS, good=422, data={"name": ""}),
+    Route("GET", "roles:edit", USER_KEEPERS, takes="role"),
+    Route("POST", "roles:edit", USER_KEEPERS, good=422, takes="role", data={"name": ""}),
+    Route("GET", "roles:delete", USER_KEEPERS, takes="role"),
+    Route("POST", "roles:delete", USER_KEEPERS, good=302, takes="role"),
+    Route("GET", "audit", USER_KEEPERS),
+    Route("GET", "audit-export", USER_KEEPERS),
     Route("POST", "logout", LOGGED_IN, good=302),
     Route("GET", "search", VIEWERS),
     Route("GET", "healthz", EVERYBODY),
@@ -83,19 +140,35 @@ ROUTES = (
     Route("POST", "devices:login-edit", ADMINISTRATORS, good=422, takes="credential", data={"name": ""}),
     Route("GET", "devices:login-delete", ADMINISTRATORS, takes="credential"),
     Route("POST", "devices:login-delete", ADMINISTRATORS, good=409, takes="credential"),
+    Route("GET", "devices:host-keys", ADMINISTRATORS),
+    Route("GET", "devices:host-keys-import", ADMINISTRATORS),
+    Route("POST", "devices:host-keys-import", ADMINISTRATORS, good=422, data={"text": ""}),
+    Route("GET", "devices:host-key-forget", ADMINISTRATORS, takes="host_key"),
+    Route("POST", "devices:host-key-forget", ADMINISTRATORS, good=302, takes="host_key"),
+    Route("GET", "devices:host-key-rule-add", ADMINISTRATORS),
+    Route("POST", "devices:host-key-rule-add", ADMINISTRATORS, good=422, data={"patterns": ""}),
+    Route("POST", "devices:host-key-rule-remove", ADMINISTRATORS, good=302, takes="host_key_rule"),
+    Route("GET", "devices:host-key-decide", ADMINISTRATORS, takes="shown_key"),
+    Route("GET", "devices:tls", ADMINISTRATORS),
+    Route("GET", "devices:tls-add", ADMINISTRATORS),
+    Route("POST", "devices:tls-add", ADMINISTRATORS, good=422, data={"name": ""}),
+    Route("GET", "devices:tls-edit", ADMINISTRATORS, takes="tls_identity"),
+    Route("POST", "devices:tls-edit", ADMINISTRATORS, good=422, takes="tls_identity", data={"name": ""}),
+    Route("GET", "devices:tls-delete", ADMINISTRATORS, takes="tls_identity"),
+    Route("POST", "devices:tls-delete", ADMINISTRATORS, good=302, takes="tls_identity"),
     Route("POST", "devices:run", OPERATORS, good=302, takes="device", data={"kind": "sweep"}),
     Route("POST", "devices:host-key", ADMINISTRATORS, good=400, takes="device"),
     Route("GET", "registries:list", VIEWERS),
-    Route("GET", "registries:add", ADMINISTRATORS),
-    Route("POST", "registries:test", ADMINISTRATORS, good=422, data={"provider": "custom", "kind": ""}),
+    Route("GET", "registries:add", REGISTRY_KEEPERS),
+    Route("POST", "registries:test", REGISTRY_KEEPERS, good=422, data={"provider": "custom", "kind": ""}),
     Route("GET", "registries:repositories", VIEWERS),
     Route("GET", "registries:repository", VIEWERS, takes="repository"),
     Route("POST", "registries:check", OPERATORS, good=302, takes="repository"),
     Route("GET", "registries:detail", VIEWERS, takes="registry"),
-    Route("GET", "registries:edit", ADMINISTRATORS, takes="registry"),
-    Route("POST", "registries:edit", ADMINISTRATORS, good=422, takes="registry", data={"name": ""}),
-    Route("GET", "registries:delete", ADMINISTRATORS, takes="registry"),
-    Route("POST", "registries:delete", ADMINISTRATORS, good=302, takes="registry"),
+    Route("GET", "registries:edit", REGISTRY_KEEPERS, takes="registry"),
+    Route("POST", "registries:edit", REGISTRY_KEEPERS, good=422, takes="registry", data={"name": ""}),
+    Route("GET", "registries:delete", REGISTRY_KEEPERS, takes="registry"),
+    Route("POST", "registries:delete", REGISTRY_KEEPERS, good=302, takes="registry"),
     Route("POST", "registries:poll", OPERATORS, good=302, takes="registry"),
     Route("GET", "containers:list", VIEWERS),
     Route("GET", "containers:top", VIEWERS),
@@ -120,16 +193,16 @@ ROUTES = (
     Route("GET", "containers:settings", VIEWERS, takes="container"),
     Route("POST", "containers:settings", OPERATORS, good=302, takes="container", data={"kind": "rename", "name": "x2"}),
     Route("GET", "containers:events", VIEWERS, takes="container"),
-    Route("GET", "containers:logs", VIEWERS, takes="container"),
-    Route("GET", "containers:log_download", VIEWERS, takes="container", good=502),
-    Route("GET", "logs:merged", VIEWERS),
-    Route("GET", "logs:find", VIEWERS),
-    Route("GET", "logs:clocks", VIEWERS),
-    Route("GET", "logs:events", VIEWERS),
-    Route("GET", "logs:search", VIEWERS, good=404),
-    Route("GET", "logs:around", VIEWERS, good=404),
-    Route("GET", "logs:histogram", VIEWERS, good=404),
-    Route("GET", "logs:download", VIEWERS, good=404),
+    Route("GET", "containers:logs", LOG_READERS, takes="container"),
+    Route("GET", "containers:log_download", LOG_READERS, takes="container", good=502),
+    Route("GET", "logs:merged", LOG_READERS),
+    Route("GET", "logs:find", LOG_READERS),
+    Route("GET", "logs:clocks", LOG_READERS),
+    Route("GET", "logs:events", LOG_READERS),
+    Route("GET", "logs:search", LOG_READERS, good=404),
+    Route("GET", "logs:around", LOG_READERS, good=404),
+    Route("GET", "logs:histogram", LOG_READERS, good=404),
+    Route("GET", "logs:download", LOG_READERS, good=404),
     Route("GET", "containers:operations", VIEWERS, takes="container"),
     Route("GET", "containers:updates", VIEWERS, takes="container"),
     Route("GET", "images:list", VIEWERS),
@@ -148,32 +221,32 @@ ROUTES = (
     Route("POST", "images:copy", OPERATORS, takes="image"),
     Route("POST", "images:check", OPERATORS, good=302, takes="image"),
     Route("GET", "volumes:list", VIEWERS),
-    Route("GET", "volumes:new", OPERATORS),
-    Route("POST", "volumes:new", OPERATORS, good=422, data={"name": ""}),
-    Route("POST", "volumes:bulk", OPERATORS, good=302, data={"kind": "remove"}),
-    Route("GET", "volumes:prune", OPERATORS),
-    Route("POST", "volumes:prune", OPERATORS, good=422),
-    Route("POST", "volumes:measure", OPERATORS, good=302),
+    Route("GET", "volumes:new", VOLUME_KEEPERS),
+    Route("POST", "volumes:new", VOLUME_KEEPERS, good=422, data={"name": ""}),
+    Route("POST", "volumes:bulk", VOLUME_KEEPERS, good=302, data={"kind": "remove"}),
+    Route("GET", "volumes:prune", VOLUME_KEEPERS),
+    Route("POST", "volumes:prune", VOLUME_KEEPERS, good=422),
+    Route("POST", "volumes:measure", VOLUME_KEEPERS, good=302),
     Route("GET", "volumes:detail", VIEWERS, takes="volume"),
-    Route("GET", "volumes:backup", OPERATORS, takes="volume"),
-    Route("POST", "volumes:backup", OPERATORS, good=302, takes="volume", data={"consistency": "running"}),
-    Route("GET", "volumes:copy", OPERATORS, takes="volume"),
-    Route("POST", "volumes:copy", OPERATORS, good=422, takes="volume", data={"name": ""}),
-    Route("GET", "volumes:remove", OPERATORS, takes="volume"),
-    Route("POST", "volumes:remove", OPERATORS, good=422, takes="volume", data={"confirmation": "another"}),
-    Route("GET", "volumes:plan", OPERATORS, takes="volume"),
-    Route("POST", "volumes:plan", OPERATORS, good=422, takes="volume", data={"schedule": "never"}),
+    Route("GET", "volumes:backup", VOLUME_KEEPERS, takes="volume"),
+    Route("POST", "volumes:backup", VOLUME_KEEPERS, good=302, takes="volume", data={"consistency": "running"}),
+    Route("GET", "volumes:copy", VOLUME_KEEPERS, takes="volume"),
+    Route("POST", "volumes:copy", VOLUME_KEEPERS, good=422, takes="volume", data={"name": ""}),
+    Route("GET", "volumes:remove", VOLUME_KEEPERS, takes="volume"),
+    Route("POST", "volumes:remove", VOLUME_KEEPERS, good=422, takes="volume", data={"confirmation": "another"}),
+    Route("GET", "volumes:plan", VOLUME_KEEPERS, takes="volume"),
+    Route("POST", "volumes:plan", VOLUME_KEEPERS, good=422, takes="volume", data={"schedule": "never"}),
     Route("GET", "backups:list", VIEWERS),
-    Route("GET", "backups:upload", OPERATORS),
-    Route("POST", "backups:upload", OPERATORS, good=422, data={"volume": "x"}),
+    Route("GET", "backups:upload", VOLUME_KEEPERS),
+    Route("POST", "backups:upload", VOLUME_KEEPERS, good=422, data={"volume": "x"}),
     Route("GET", "backups:detail", VIEWERS, takes="backup"),
-    Route("GET", "backups:restore", OPERATORS, takes="backup"),
-    Route("POST", "backups:restore", OPERATORS, good=422, takes="backup", data={"name": ""}),
+    Route("GET", "backups:restore", VOLUME_KEEPERS, takes="backup"),
+    Route("POST", "backups:restore", VOLUME_KEEPERS, good=422, takes="backup", data={"name": ""}),
     # Nothing is stored: the store says so.
-    Route("GET", "backups:download", OPERATORS, good=507, takes="backup"),
-    Route("GET", "backups:delete", OPERATORS, takes="backup"),
-    Route("POST", "backups:delete", OPERATORS, good=422, takes="backup", data={"confirmation": "another"}),
-    Route("POST", "backups:change", OPERATORS, good=302, takes="backup", data={"act": "keep"}),
+    Route("GET", "backups:download", VOLUME_KEEPERS, good=507, takes="backup"),
+    Route("GET", "backups:delete", VOLUME_KEEPERS, takes="backup"),
+    Route("POST", "backups:delete", VOLUME_KEEPERS, good=422, takes="backup", data={"confirmation": "another"}),
+    Route("POST", "backups:change", VOLUME_KEEPERS, good=302, takes="backup", data={"act": "keep"}),
     Route("GET", "device-volumes", VIEWERS, takes="device"),
     Route("GET", "device-images", VIEWERS, takes="device"),
     Route("GET", "updates:list", VIEWERS),
@@ -233,7 +306,7 @@ def ask(client: Client, route: Route, ids: dict[str, uuid.UUID]) -> int:
 
 
 @pytest.fixture
-def ids() -> dict[str, uuid.UUID]:
+def ids() -> dict[str, Any]:
     """A device and a container of it, with something to show."""
     container = ContainerFactory()
     EventFactory(container=container)
@@ -245,6 +318,10 @@ def ids() -> dict[str, uuid.UUID]:
         "container": container.pk,
         "device": container.device_id,
         "credential": container.device.credential_id,
+        "host_key": HostKeyFactory(device=container.device).pk,
+        "host_key_rule": HostKeyRuleFactory().pk,
+        "shown_key": ShownKeyFactory(device=container.device).device_id,
+        "tls_identity": TlsIdentityFactory().pk,
         "batch": batch.pk,
         "operation": operation.pk,
         "registry": RegistryFactory(with_login=True).pk,
@@ -254,7 +331,16 @@ def ids() -> dict[str, uuid.UUID]:
         "image": ImageFactory(device=container.device, repo_tags=["demo/web:1"]).pk,
         "volume": VolumeFactory(device=container.device).pk,
         "backup": BackupFactory(device=container.device).pk,
+        **_of_people(),
     }
+
+
+def _of_people() -> dict[str, Any]:
+    """A user with a token and a role of their own, and nobody's session."""
+    role = make_role("Of its own", [Right.SEE])
+    user = make_user("somebody", role)
+    token, _text = make_token(user, "a script", [Right.SEE], Limit(), now() + timedelta(days=1))
+    return {"user": user.pk, "role": role.pk, "token": token.pk, "session": uuid.uuid4()}
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=str)
@@ -267,6 +353,8 @@ def test_route_answers_whom_it_is_for_alone(route: Route, who: str, people: Peop
         assert status == route.good
     elif who == "anonymous":
         assert status == 302
+    elif route.name == "account:revoke-token":
+        assert status == 404, "a token of somebody else"
     elif route.name == "login":
         assert status == 302, "who is logged in is sent on"
     else:
@@ -277,7 +365,7 @@ def test_route_answers_whom_it_is_for_alone(route: Route, who: str, people: Peop
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.takes], ids=str)
 @pytest.mark.django_db
 def test_route_of_an_unknown_object_is_not_found(route: Route, people: People) -> None:
-    nothing = {name: uuid.uuid4() for name in route.takes.split()}
+    nothing = {name: 2**40 if name in NUMBERED else uuid.uuid4() for name in route.takes.split()}
 
     assert ask(people.client("administrator"), route, nothing) == 404
 
@@ -299,7 +387,7 @@ def test_route_that_changes_something_refuses_get(
 def test_admin_lets_in_administrators_alone(people: People) -> None:
     answers = {who: people.client(who).get("/admin/").status_code for who in PEOPLE}
 
-    assert answers == {"administrator": 200, "operator": 302, "viewer": 302, "stranger": 302, "anonymous": 302}
+    assert answers == {"administrator": 200, "operator": 403, "viewer": 403, "stranger": 403, "anonymous": 302}
 
 
 @pytest.mark.parametrize("page", ["devices/device", "devices/credential", "devices/hostkey", "containers/container"])
