@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from containers.rules.inspection import time_from_ns, time_ns
-from containers.rules.masking import MASK, clean_text, is_secret_name, masked, scalar_text
+from containers.rules.masking import MASK, clean_text, is_secret_name, mask_text, masked, scalar_text
 from containers.rules.parameters import ParameterError
 
 MOST_NAME: Final = 255
@@ -75,15 +75,13 @@ def volume_sizes(answer: Any) -> dict[str, int]:
 
 def masked_options(options: Mapping[str, str]) -> dict[str, str]:
     """Driver options that may be stored in clear and shown."""
-    return {
-        key: MASK if is_secret_name(key) else _MOUNT_SECRET.sub(rf"\1={MASK}", value)
-        for key, value in masked(dict(options)).items()
-    }
+    return {key: MASK if is_secret_name(key) else _masked_option(value) for key, value in options.items()}
 
 
-def has_secrets(options: Mapping[str, str]) -> bool:
-    """Whether masking takes anything out of them."""
-    return MASK in "".join(masked_options(options).values())
+def _masked_option(value: str) -> str:
+    """Only the secret among the mount options is masked: what stands behind it tells how a share is mounted."""
+    shown, count = _MOUNT_SECRET.subn(rf"\1={MASK}", value)
+    return shown if count else mask_text(value)
 
 
 def _texts(value: Any) -> dict[str, str]:
