@@ -124,6 +124,8 @@ def _try_ways(transport: Transport, deadline: Deadline, ways: list[_Way], state:
         outcome = _attempt(transport, deadline, way, state)
         if outcome == "in":
             return True
+        if outcome == "not offered" and state.allowed and way.method not in state.allowed:
+            ways.append(way)  # it may be asked for after another proof
         if outcome == "refused" and way.method in _BY_TEXT and was_offered:
             # The same password by the other method would be refused alike, and count twice against the account.
             refused_text = True
