@@ -1,5 +1,6 @@
 """Where containers meet, drawn; which ports they take, and who is in whose way."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -55,7 +56,7 @@ def test_draw_boxes_of_a_column_never_overlap_and_stay_inside(places: list[set[s
     drawing = draw(networks, [container(f"c{number}", *keys) for number, keys in enumerate(places)])
 
     for column in ([group.box.y for group in drawing.groups], [box.y for box in drawing.containers]):
-        assert all(lower - upper >= BOX for upper, lower in zip(column, column[1:], strict=False))
+        assert all(lower - upper >= BOX for upper, lower in itertools.pairwise(column))
         assert all(0 <= y <= drawing.height - BOX for y in column)
     assert drawing.height >= max(len(networks), len(drawing.containers)) * ROW
 
