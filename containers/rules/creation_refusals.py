@@ -35,7 +35,8 @@ _FIXES: Final = tuple(
             "Choose an address within the network's subnet.",
         ),
         (
-            r"executable file not found|exec format error|(?:no such file or directory|permission denied): unknown",
+            r"executable file not found|exec format error|unable to start container process: exec|"
+            r"(?:no such file or directory|permission denied): unknown",
             "The command is not in the image, or is not made for this machine: correct the command or the entry point.",
         ),
         (r"network-scoped alias", "Further names need a network of your own: the default one knows none."),
