@@ -9,6 +9,7 @@ from typing import Any, Final
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, TextField
+from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
 
 from containers.backups import store
@@ -100,9 +101,8 @@ def _settle() -> None:
     """Backups that nobody makes any more have failed, however their operation ended."""
     over = [Operation.State.FAILED, Operation.State.LOST, Operation.State.CANCELLED, Operation.State.SUCCEEDED]
     # One of a batch gets its operation once that begins; one that was refused has none for ever.
-    waits = Operation.objects.active().filter(
-        kind=Operation.Kind.VOLUME_BACKUP, parameters__backup=Cast(OuterRef("pk"), TextField())
-    )
+    backups = Operation.objects.active().filter(kind=Operation.Kind.VOLUME_BACKUP)
+    waits = backups.annotate(backup=KT("parameters__backup")).filter(backup=Cast(OuterRef("pk"), TextField()))
     left = Backup.objects.filter(
         Q(operation=None) & ~Exists(waits) | Q(operation__state__in=over),
         state=Backup.State.RUNNING,
