@@ -1,68 +1,30 @@
 """Devices, credentials and host keys in the Django admin, with the same write-only secrets and checks as the pages."""
 
-from typing import Any, Final
+from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from devices.connections.keys import private_key_fingerprint
-from devices.errors import KeyUnreadable
 from devices.forms.devices import SCHEDULES
-from devices.forms.fields import MAX_KEY_BYTES, WriteOnlyTextarea, clean_cron, preview
+from devices.forms.fields import clean_cron, clean_host, preview
+from devices.forms.logins import AnswerForm, CredentialForm
 from devices.forms.tls import TlsIdentityForm
-from devices.models import Credential, Device, HostKey, HostKeyRule, TlsIdentity
-from devices.services import note_configured, request_attempt_now
+from devices.forms.ways import clean_user_to_become
+from devices.models import Credential, Device, DeviceGroup, HostKey, HostKeyRule, Jump, TlsIdentity
+from devices.services import devices_using, note_configured, request_attempt_now
 from devices.work import plan_all
 
-SECRETS: Final = ("private_key", "passphrase", "password")
 
+class CredentialAdminForm(CredentialForm):
+    """The form of the pages; answers to questions are edited there, and kept here."""
 
-class CredentialAdminForm(forms.ModelForm[Credential]):
-    """Secrets are typed anew or kept; a tick removes one."""
+    def _answer_forms(self) -> list[AnswerForm]:
+        return []
 
-    private_key = forms.CharField(
-        required=False, max_length=MAX_KEY_BYTES, widget=WriteOnlyTextarea(attrs={"rows": 6, "cols": 80})
-    )
-    passphrase = forms.CharField(required=False, strip=False, widget=forms.PasswordInput)
-    password = forms.CharField(required=False, strip=False, widget=forms.PasswordInput)
-    forget_private_key = forms.BooleanField(required=False, label="Remove the private key and its passphrase")
-    forget_password = forms.BooleanField(required=False, label="Remove the password")
-
-    class Meta:
-        model = Credential
-        fields = ("name", "username", *SECRETS, "use_sudo")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name in SECRETS:
-            stored = bool(self.instance.pk and not self.instance._state.adding and getattr(self.instance, name))
-            self.initial.pop(name, None)
-            self.fields[name].help_text = "Stored. Leave empty to keep it." if stored else "None is stored."
-
-    def clean(self) -> dict[str, Any]:
-        """Fill in what is kept, then check that something is left to log in with and that the key can be read."""
-        data = super().clean() or self.cleaned_data
-        if not self.instance._state.adding:
-            for name in SECRETS:
-                data[name] = data.get(name) or getattr(self.instance, name)
-        if data.get("forget_private_key"):
-            data["private_key"] = data["passphrase"] = ""
-        if data.get("forget_password"):
-            data["password"] = ""
-        if not data.get("private_key") and not data.get("password"):
-            raise forms.ValidationError("Give a private key, a password, or both.")
-        self.instance.key_fingerprint = ""
-        if data.get("private_key"):
-            data["private_key"] = data["private_key"].replace("\r\n", "\n")
-            try:
-                self.instance.key_fingerprint = private_key_fingerprint(
-                    data["private_key"], data.get("passphrase") or None, data.get("name") or "The log-in"
-                )
-            except KeyUnreadable as exc:
-                self.add_error("private_key", str(exc))
-        return data
+    def _has_answers(self) -> bool:
+        return not self.is_new and self.instance.answers.exists()
 
 
 @admin.register(Credential)
@@ -70,15 +32,49 @@ class CredentialAdmin(admin.ModelAdmin[Credential]):
     """Log-ins that devices share."""
 
     form = CredentialAdminForm
-    list_display = ("name", "username", "key_fingerprint", "use_sudo", "updated_at")
+    list_display = ("name", "username", "key_fingerprint", "use_agent", "use_sudo", "updated_at")
     search_fields = ("name", "username", "key_fingerprint")
-    readonly_fields = ("key_fingerprint", "created_at", "updated_at")
+    readonly_fields = ("key_fingerprint", "public_key", "questions", "created_at", "updated_at")
     fieldsets = (
-        (None, {"fields": ("name", "username", "use_sudo")}),
-        ("Private key", {"fields": ("private_key", "passphrase", "forget_private_key", "key_fingerprint")}),
-        ("Password", {"fields": ("password", "forget_password")}),
+        (None, {"fields": ("name", "username", "passwordless", "use_sudo")}),
+        (
+            "Private key",
+            {
+                "fields": (
+                    *("key_source", "private_key", "private_key_file", "passphrase", "certificate"),
+                    *("forget_private_key", "key_fingerprint", "public_key", "use_agent", "agent_key"),
+                )
+            },
+        ),
+        ("Password", {"fields": ("password", "forget_password", "questions")}),
         ("Times", {"fields": ("created_at", "updated_at")}),
     )
+
+    @admin.display(description="Questions with a stored answer (edited on the log-in's page)")
+    def questions(self, obj: Credential) -> str:
+        """The questions, never the answers."""
+        return ", ".join(answer.prompt for answer in obj.answers.all()) if obj.pk else ""
+
+    def save_model(self, request: HttpRequest, obj: Credential, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+        """Save with what is public of the key, and have the devices that use it connected to anew."""
+        obj.key_fingerprint, obj.public_key = form.key_fingerprint, form.public_key
+        super().save_model(request, obj, form, change)
+        note_configured(devices_using(obj))
+
+
+@admin.register(DeviceGroup)
+class DeviceGroupAdmin(admin.ModelAdmin[DeviceGroup]):
+    """Default log-ins of groups of devices."""
+
+    list_display = ("name", "credential")
+    list_select_related = ("credential",)
+    search_fields = ("name",)
+    autocomplete_fields = ("credential",)
+
+    def save_model(self, request: HttpRequest, obj: DeviceGroup, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+        """Save, and have the devices that inherit from it connected to anew."""
+        super().save_model(request, obj, form, change)
+        note_configured(Device.objects.filter(credential=None, groups__contains=[obj.name]))
 
 
 class DeviceAdminForm(forms.ModelForm[Device]):
@@ -90,6 +86,25 @@ class DeviceAdminForm(forms.ModelForm[Device]):
             come_to = preview(str(self[name].value() or ""))
             runs = ", ".join(f"{run:%Y-%m-%d %H:%M}" for run in come_to.runs)
             self.fields[name].help_text = "A cron expression, in UTC." + (f" Next: {runs}." if runs else "")
+
+    def clean_address(self) -> str:
+        """A host name or an IP address."""
+        return clean_host(self.cleaned_data["address"])
+
+    def clean_proxy_address(self) -> str:
+        """A host name or an IP address."""
+        return clean_host(self.cleaned_data["proxy_address"]) if self.cleaned_data["proxy_address"] else ""
+
+    def clean_become_user(self) -> str:
+        """A user name, and no option."""
+        return clean_user_to_become(self.cleaned_data["become_user"])
+
+    def clean(self) -> dict[str, Any]:
+        """A proxy has an address."""
+        data = super().clean() or self.cleaned_data
+        if data.get("proxy_kind") != Device.ProxyKind.NONE and not data.get("proxy_address"):
+            self.add_error("proxy_address", "Give the address of the proxy.")
+        return data
 
     def clean_sweep_schedule(self) -> str:
         """A cron expression that fires."""
@@ -116,6 +131,16 @@ class HostKeyInline(admin.TabularInline[HostKey, Device]):
         return False
 
 
+class JumpInline(admin.TabularInline[Jump, Device]):
+    """Jump hosts in order; their host keys are accepted on the device's page."""
+
+    model = Jump
+    fk_name = "device"
+    extra = 0
+    fields = ("position", "via", "address", "port", "credential")
+    autocomplete_fields = ("via", "credential")
+
+
 @admin.register(Device)
 class DeviceAdmin(admin.ModelAdmin[Device]):
     """Servers."""
@@ -125,8 +150,8 @@ class DeviceAdmin(admin.ModelAdmin[Device]):
     list_filter = ("state", "watch_enabled", "engine_product")
     list_select_related = ("credential",)
     search_fields = ("name", "address")
-    autocomplete_fields = ("credential",)
-    inlines = (HostKeyInline,)
+    autocomplete_fields = ("credential", "proxy_credential", "docker_credential", "tls")
+    inlines = (JumpInline, HostKeyInline)
     actions = ("try_now",)
     readonly_fields = (
         "state",
@@ -155,8 +180,26 @@ class DeviceAdmin(admin.ModelAdmin[Device]):
         "created_at",
     )
     fieldsets = (
-        (None, {"fields": ("name", "address", "port", "credential", "groups")}),
-        ("Docker", {"fields": ("docker_socket", "connect_timeout_s", "request_timeout_s")}),
+        (None, {"fields": ("name", "transport", "address", "port", "credential", "groups")}),
+        ("TLS", {"fields": ("tls", "tls_server_name")}),
+        (
+            "Way there",
+            {
+                "fields": (
+                    *("address_family", "proxy_kind", "proxy_address", "proxy_port", "proxy_credential"),
+                    *("trust_sshfp", "keepalive_s", "compression", "legacy_algorithms"),
+                )
+            },
+        ),
+        (
+            "Docker",
+            {
+                "fields": (
+                    *("docker_socket", "become", "become_user", "docker_credential", "forced_channel_kind"),
+                    *("connect_timeout_s", "request_timeout_s"),
+                )
+            },
+        ),
         (
             "Watching",
             {
@@ -179,7 +222,11 @@ class DeviceAdmin(admin.ModelAdmin[Device]):
         """Save, and let a changed schedule or address count at once."""
         plan_all(obj)
         super().save_model(request, obj, form, change)
-        request_attempt_now(obj)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+        """Save the jump hosts as well, then have the device connected to anew, and those reached through it."""
+        super().save_related(request, form, formsets, change)
+        note_configured(Device.objects.filter(pk=form.instance.pk))
 
     @admin.action(description="Try to connect now")
     def try_now(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:

@@ -225,9 +225,11 @@ class CredentialForm(LoginFields, forms.ModelForm[Credential]):
         # Each of them checked, so that each shows its faults.
         if not all([answer.is_valid() for answer in self.answers]):
             self.add_error(None, "Correct the marked answers.")
-        has_answers = any(answer.cleaned_data.get("prompt") for answer in self.answers if answer.is_valid())
-        self.check_login(data, has_answers=has_answers)
+        self.check_login(data, has_answers=self._has_answers())
         return data
+
+    def _has_answers(self) -> bool:
+        return any(answer.cleaned_data.get("prompt") for answer in self.answers if answer.is_valid())
 
     def _kept(self, name: str) -> str:
         value = getattr(self.instance, name)
