@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from django.db import transaction
 
-from containers.models import Network, Operation
+from containers.models import Container, Network, Operation
 from containers.push import publish
 from containers.rules.inspection import is_engine_id
 from containers.rules.networks import NetworkFacts, network_facts
@@ -134,6 +134,18 @@ def announce_of(device: Device, engine_id: str) -> None:
     publish(
         "network", device.pk, Network.objects.filter(device=device, engine_id=engine_id).values_list("pk", flat=True)
     )
+
+
+def announce_around(device: Device, container_id: str) -> None:
+    """The same of all networks of a container that came or went. Two queries.
+
+    Starts and ends are told by events of the networks themselves; that a stopped one is on a network is told by none.
+    """
+    networks = (
+        Container.objects.filter(device=device, engine_id=container_id).values_list("networks", flat=True).first()
+    )
+    names = [str(place.get("name", "")) for place in networks or ()]
+    publish("network", device.pk, Network.objects.filter(device=device, name__in=names).values_list("pk", flat=True))
 
 
 def _write(device: Device, found: Iterable[NetworkFacts], moment: datetime) -> int:

@@ -8,7 +8,7 @@ from containers import sync
 from containers.events.loops import ENDING, note_loop
 from containers.image_sync import apply_image_event
 from containers.models import Container, Event
-from containers.network_sync import announce_of, apply_network_event
+from containers.network_sync import announce_around, announce_of, apply_network_event
 from containers.push import publish
 from containers.rules.events import EngineEvent, describe
 from containers.rules.helpers import is_helper
@@ -53,6 +53,8 @@ def record(device: Device, engine: Engine, events: list[EngineEvent]) -> bool:
     )
     for network_id in {event.actor_id for event in changing if event.kind == "network"}:
         announce_of(device, network_id)
+    if any(event.action in ("create", "destroy") for event in changing):
+        announce_around(device, engine_id)
     looping = Container.objects.filter(device=device, engine_id=engine_id, looping_since__isnull=False)
     return last.kind == "container" and looping.exists()
 

@@ -13,7 +13,7 @@ from containers.network_sync import sweep_networks
 from containers.rules.events import EngineEvent
 from devices.connections import Engine
 from devices.errors import NotDocker
-from tests.containers.stage import MakeStage, Onlooker, Stage, unique
+from tests.containers.stage import MakeStage, Onlooker, Stage, heard, unique
 
 pytestmark = pytest.mark.django_db
 CLOCK = "demo/clock:1.0.0"
@@ -90,6 +90,24 @@ def test_list_that_is_no_list_takes_no_row_away(stage: Stage, answer: Any) -> No
         sweep_networks(stage.device, cast(Engine, onlooker))
 
     assert names(stage) == before and before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_stopped_container_that_comes_or_goes_is_told_to_pages_of_its_networks(make_stage: MakeStage) -> None:
+    stage = make_stage("28")
+    sweep_networks(stage.device, stage.engine)
+    bridge = Network.objects.get(device=stage.device, name="bridge")
+
+    with heard() as read:
+        container = stage.host.run(unique("cold"), CLOCK, start=False)
+        stage.tell("create", engine_id=container)
+        came = [message["ids"] for message in read(3) if message["kind"] == "network"]
+        stage.host.api("DELETE", f"/containers/{container}")
+        stage.tell("destroy", engine_id=container)
+        told = [message["ids"] for message in read(6) if message["kind"] == "network"]
+
+    assert came == [[str(bridge.pk)]]
+    assert told == [[str(bridge.pk)]] * 2
 
 
 def test_events_bring_a_network_its_containers_and_its_end(stage: Stage, made: tuple[str, str]) -> None:
