@@ -83,6 +83,7 @@ def remove(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "name": name,
         "is_untag": bool(name) and not is_last,
         "users": list(users),
+        "is_running": any(container.is_running for container in users),
         "place": given.get("place", ""),
     }
     return ask_back(request, "images/partials/remove.html", context, title=f"Remove {name or image.title}")
