@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from containers import operations, tasks
 from containers.models import Container, Operation
 from containers.rules.specification import differences
+from containers.runs import creating
 from containers.runs.run import Run
 from tests.containers.stage import MakeStage, Stage, unique
 from tests.fleet import Fleet, FleetError
@@ -90,6 +91,12 @@ def make_workshop(make_stage: MakeStage) -> Iterator[MakeWorkshop]:
     for workshop in made:
         workshop.remove()
     take_queued()
+
+
+@pytest.fixture(autouse=True)
+def short_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs of these tests stay up; nobody has to wait for them to end."""
+    monkeypatch.setattr(creating, "SETTLED_AFTER_S", 0.1)
 
 
 def ended(operation: Operation) -> Operation:
@@ -196,8 +203,11 @@ def test_create_pulls_a_missing_image_and_tells_how_far_it_is(fleet: Fleet, make
     assert shop.inspect()["Config"]["Image"] == reference
 
 
-def test_create_tells_of_a_program_that_ends_at_once(make_workshop: MakeWorkshop) -> None:
+def test_create_tells_of_a_program_that_ends_at_once(
+    make_workshop: MakeWorkshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop = make_workshop("28")
+    monkeypatch.setattr(creating, "SETTLED_AFTER_S", 30)
 
     operation = ended(shop.ask({"config": {"Cmd": ["/bin/sh", "-c", "echo no config >&2; exit 3"]}}))
 
