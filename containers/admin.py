@@ -6,6 +6,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from containers.models import (
+    Backup,
+    BackupPlan,
     Container,
     Event,
     Image,
@@ -13,6 +15,7 @@ from containers.models import (
     Operation,
     UpdatePolicy,
     UpdateStatus,
+    Volume,
 )
 from ssm.lib.fields import EncryptedTextField
 
@@ -121,3 +124,53 @@ class UpdatePolicyAdmin(LookOnlyAdmin):
     list_filter = ("kind",)
     list_select_related = ("container__device",)
     search_fields = ("repository", "ignored", "created_by_name")
+
+
+@admin.register(Volume)
+class VolumeAdmin(LookOnlyAdmin):
+    """Volumes of all devices."""
+
+    list_display = ("name", "device", "driver", "is_anonymous", "size_bytes", "size_at", "created_at")
+    list_filter = ("driver", "is_anonymous", "device")
+    list_select_related = ("device",)
+    search_fields = ("name",)
+    show_full_result_count = False
+
+
+@admin.register(Backup)
+class BackupAdmin(LookOnlyAdmin):
+    """Backups of volumes; made, restored and deleted on their pages, with their files."""
+
+    list_display = (
+        "volume_name",
+        "device_name",
+        "state",
+        "origin",
+        "consistency",
+        "size_bytes",
+        "created_at",
+        "is_kept",
+    )
+    list_filter = ("state", "origin", "consistency", "device")
+    search_fields = ("volume_name", "device_name", "file_name", "sha256")
+    date_hierarchy = "created_at"
+    show_full_result_count = False
+
+
+@admin.register(BackupPlan)
+class BackupPlanAdmin(LookOnlyAdmin):
+    """Plans of backups; made and changed on the pages of volumes, which plan the next run."""
+
+    list_display = (
+        "volume_name",
+        "device",
+        "schedule",
+        "consistency",
+        "is_enabled",
+        "next_at",
+        "last_at",
+        "last_error",
+    )
+    list_filter = ("is_enabled", "consistency", "device")
+    list_select_related = ("device",)
+    search_fields = ("volume_name",)
