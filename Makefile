@@ -1,7 +1,7 @@
 # Every target installs what it needs; a step is skipped when its inputs did not change.
 PYTHON := .venv/bin/python
 export PYTHON3 ?= python3
-BENCH ?= latency logs events registry stats idle resync
+BENCH ?= latency logs events registry stats idle resync backup
 
 .PHONY: help run demo demo-down install install-dev assets services test check bench bare lock clean
 
@@ -39,7 +39,7 @@ test: ## Everything that CI runs: checks and all tests
 check: install-dev ## Format, lint, types, import contracts, migrations, templates
 	@$(PYTHON) -m ssm.services run -- sh scripts/check.sh
 
-bench: ## Measure against the targets; BENCH=latency|logs|events|registry|stats|idle|resync for one
+bench: ## Measure against the targets; BENCH=latency|logs|events|registry|stats|idle|resync|backup for one
 	@sh scripts/install_debian.sh bench
 	@$(MAKE) --no-print-directory install-dev assets
 	@for name in $(BENCH); do $(PYTHON) -m ssm.services run -- $(PYTHON) -m tests.bench.$$name || exit 1; done
