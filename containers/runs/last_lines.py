@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from containers.rules.logframes import FrameDecoder, LogFormatError, LogStreamError, RawDecoder
-from containers.rules.masking import clean_text
+from containers.rules.masking import clean_text, mask_text
 from devices.connections import Engine
 
 LINES: Final = 20
@@ -13,7 +13,7 @@ _MOST_BYTES: Final = 256 * 1024
 
 
 def last_lines(engine: Engine, inspect: Mapping[str, Any], count: int = LINES) -> list[str]:
-    """At most ``count`` lines of both streams in the Engine's order, each cut. Raises DeviceError."""
+    """At most ``count`` lines of both streams in the Engine's order, each cut, telling values masked. DeviceError."""
     config = inspect.get("Config")
     is_terminal = isinstance(config, dict) and config.get("Tty") is True
     decoder = RawDecoder() if is_terminal else FrameDecoder()
@@ -36,4 +36,5 @@ def last_lines(engine: Engine, inspect: Mapping[str, Any], count: int = LINES) -
 def _texts(records: bytes, count: int) -> list[str]:
     """The texts of records, without mark and time."""
     lines = records.split(b"\n")[:-1][-count:]
-    return [clean_text(line.partition(b" ")[2].decode("utf-8", "replace"), _LONGEST) for line in lines]
+    texts = (line.partition(b" ")[2].decode("utf-8", "replace") for line in lines)
+    return [clean_text(mask_text(text), _LONGEST) for text in texts]
