@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Count, F, Func, TextField
 from django.http import Http404, HttpRequest, HttpResponse
@@ -68,7 +69,7 @@ def _set_default(request: HttpRequest) -> HttpResponse:
     if chosen:
         try:
             credential = get_object_or_404(Credential.objects.visible_to(request.user), pk=chosen)
-        except ValueError as exc:
+        except (ValueError, ValidationError) as exc:
             raise Http404 from exc
     with transaction.atomic():
         group, _created = DeviceGroup.objects.select_for_update().get_or_create(name=name)
