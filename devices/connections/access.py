@@ -41,14 +41,15 @@ def look_at_access(engine: Engine) -> Access:
 def _status(engine: Engine, question: Question, name: str) -> int:
     path = question.path.replace("{name}", name)
     try:
-        # As a stream: an answer that never ends, as that of events, is left after its head.
-        with engine.stream(
-            path,
-            question.parameters,
-            read_timeout_s=engine.target.request_timeout_s,
-            method=question.method,
-            body=question.body,
-        ) as stream:
+        if question.method == "POST":
+            return engine.post(path, question.parameters, question.body)[0]
+        if question.method == "DELETE":
+            return engine.delete(path, question.parameters)
+        if path != "/events":
+            engine.get_json(path, question.parameters)
+            return 200
+        # Its answer may never end: it is left after its head.
+        with engine.stream(path, question.parameters, read_timeout_s=engine.target.request_timeout_s) as stream:
             return stream.status
     except EngineError as exc:
         return exc.engine_status

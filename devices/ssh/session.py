@@ -28,6 +28,7 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 OUTPUT_LIMIT = 64 * 1024
 SESSION_FREE_S = 0.1
+DELAY_OFF_S = 1.0
 
 
 class ChannelRefused(Exception):
@@ -336,7 +337,8 @@ def _turn_off_delay(session: SshSession, deadline: Deadline) -> None:
     except ChannelRefused:
         return
     try:
-        channel.status_event.wait(deadline.left_s)
+        # A key that is tied to one command runs that instead, which may wait for us in turn.
+        channel.status_event.wait(min(DELAY_OFF_S, deadline.left_s))
     finally:
         channel.close_and_wait()
 

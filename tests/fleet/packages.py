@@ -21,6 +21,7 @@ PODMAN = "podman"
 ENGINES = (*ENGINE_RELEASES, PODMAN)
 
 BASE = "base"
+HAPROXY = "haproxy"
 _BASE_PACKAGES = [
     "openssh-server",
     "openssh-client",
@@ -35,7 +36,12 @@ _BASE_PACKAGES = [
     "libdevmapper1.02.1",
     "libseccomp2",
 ]
-_PODMAN_PACKAGES = ["podman", "runc", "netavark", "aardvark-dns"]
+_PACKAGES = {
+    BASE: _BASE_PACKAGES,
+    PODMAN: ["podman", "runc", "netavark", "aardvark-dns"],
+    # What tests bring to a host that needs it.
+    HAPROXY: ["haproxy"],
+}
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _NEEDED = {
     "apt-get": "apt",
@@ -84,7 +90,7 @@ class PackageCache:
         return self.directory / what / "etc"
 
     def fetch(self, what: str) -> None:
-        """Have `what` (`base`, `podman`, `20`, `26`, `28`) unpacked; downloads only when it is not there yet."""
+        """Have `what` (`base`, `podman`, `haproxy`, `20`, `26`, `28`) unpacked; downloads only when it is not there yet."""
         if self.usr(what).is_dir():
             return
         with hold_lock(self.directory / ".lock"):
@@ -101,7 +107,7 @@ class PackageCache:
                 names = ["docker.io", "containerd"] + ([] if release == "bookworm" else ["docker-cli"])
                 apt.run("download", *[f"{name}/{release}" for name in names], cwd=archives)
             else:
-                apt.run("--download-only", "install", *(_BASE_PACKAGES if what == BASE else _PODMAN_PACKAGES))
+                apt.run("--download-only", "install", *_PACKAGES[what])
             packages = sorted(archives.glob("*.deb"))
             write_file(self.directory / f"{what}.packages", "".join(f"{package.name}\n" for package in packages))
             _unpack(packages, self.directory / what)
