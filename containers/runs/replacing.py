@@ -303,7 +303,7 @@ class _Replacement:
         succession.remember(self.run.operation, state.entries, self.run.sealed.get("replaced", {}))
         for engine_id in (state["old"], state["successor"]):
             self.hands.reach(partial(self._show, engine_id))
-        succession.judge_updates(self.run.operation)
+        succession.judge_updates(self.run.operation, state["old"])
         if kept and not notes:
             notes.append(f"the old one is kept as {kept}")
         if state["shared_by"]:

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from containers import sync
 from containers.image_sync import refresh_image
-from containers.models import Container, Event, Operation, Replacement
+from containers.models import Container, Event, Operation, Replacement, UpdateStatus
 from containers.push import publish
 from containers.updates.evaluation import evaluate
 from devices.connections import Engine
@@ -74,11 +74,16 @@ def show(operation: Operation, engine: Engine, engine_id: str) -> None:
             publish("container", device.pk, [pk], what="vanished")
 
 
-def judge_updates(operation: Operation) -> None:
-    """Decide anew whether a newer image exists, so that no page offers what has just been done."""
+def judge_updates(operation: Operation, old_engine_id: str) -> None:
+    """Decide anew whether a newer image exists, so that no page offers what has just been done.
+
+    What is kept for the way back is offered nothing.
+    """
     place = _row(operation)
     if place is not None:
-        evaluate([place[1]])
+        device, container_id = place
+        UpdateStatus.objects.filter(container__device=device, container__engine_id=old_engine_id).delete()
+        evaluate([container_id])
 
 
 def remember(operation: Operation, state: dict[str, Any], specification: dict[str, Any]) -> None:

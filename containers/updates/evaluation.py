@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.db.models.fields.json import KT
 
-from containers.models import Container, Image, UpdatePolicy, UpdateStatus
+from containers.models import Container, Image, Replacement, UpdatePolicy, UpdateStatus
 from containers.push import publish
 from containers.rules.digests import LocalImage, Platform, RemoteImage, RemotePlatform
 from containers.rules.image_facts import image_id
@@ -92,12 +93,16 @@ class _Case:
 def evaluate(container_ids: Collection[uuid.UUID]) -> Evaluation:
     """Decide anew for these containers; those that are gone from their host are left alone.
 
-    A constant number of queries for each 200 containers.
+    So are those that were replaced and are only kept for the way back: nobody wants to update them. A constant number
+    of queries for each 200 containers.
     """
     done = Evaluation()
+    kept = Replacement.objects.filter(
+        state=Replacement.State.KEPT, device=OuterRef("device"), old_engine_id=OuterRef("engine_id")
+    )
     order = (
         Container.objects.present()
-        .filter(pk__in=container_ids)
+        .filter(~Exists(kept), pk__in=container_ids)
         .order_by("registry", "repository", "pk")
         .values_list("pk", flat=True)
     )

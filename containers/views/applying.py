@@ -24,6 +24,7 @@ from containers.updates.applying import Candidate
 from containers.updates.listing import UpdateFilter
 from containers.views.operations import DIALOG
 from devices.models import now
+from ssm.accounts.audit import record_audit, snapshot
 from ssm.lib.access import allowed
 from ssm.lib.htmx import is_partial
 from ssm.lib.roles import Right, can_operate
@@ -189,7 +190,10 @@ def replacement(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     if act not in ("rollback", "discard", "keep"):
         return HttpResponse("Unknown act.\n", status=400, content_type="text/plain")
     if act == "keep":
+        before = snapshot(found)
         applying.keep_longer(found, 0)
+        found.refresh_from_db(fields=["keep_until"])
+        record_audit(request.user, "replacement.keep", found, before=before, after=snapshot(found), request=request)
         return redirect(reverse("containers:updates", args=[found.container_id]))
     errors: dict[str, str] = {}
     options = applying.usual_options()

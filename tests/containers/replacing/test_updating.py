@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from containers import tasks
-from containers.models import Operation, Replacement
+from containers.models import Container, Operation, Replacement, UpdateStatus
 from containers.rules.apply_options import Options
 from containers.rules.replacement import Watch
 from containers.updates import applying
+from containers.updates.evaluation import evaluate
 from devices.models import Device
 from tests.containers.replacing.apps import App, ended, offer, somebody
 from tests.containers.replacing.conftest import MakeApp, Pulled
@@ -41,6 +42,8 @@ def test_update_keeps_the_old_one_and_goes_back_to_it(pulled: Pulled, engine: st
     assert app.inspect(replacement.kept_name)["HostConfig"]["RestartPolicy"]["Name"] == "no"
     assert [name for name, _pk in app.rows()] == [app.name, replacement.kept_name]
     assert app.stage.row(new["Id"]).pk == app.pk
+    evaluate(list(Container.objects.filter(device=app.stage.device).values_list("pk", flat=True)))
+    assert not UpdateStatus.objects.filter(container__name=replacement.kept_name).exists(), "it is offered nothing"
 
     back = ended(applying.request_rollback(somebody(), replacement, Options(Watch(stable_s=1))))
 

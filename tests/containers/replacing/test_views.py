@@ -170,7 +170,7 @@ def test_container_page_shows_what_it_was_before_with_the_way_back(people: Peopl
 
     page = people.client("viewer").get(reverse("containers:updates", args=[container.pk])).content.decode()
 
-    assert "demo/web:0.9.0" in page and "kept, stopped" in page
+    assert "demo/web:0.9.0" in page and "kept, stopped," in page
     assert "hunter2" not in page
     assert reverse("updates:replacement", args=[kept.pk]) in page
     assert reverse("updates:replacement", args=[removed.pk]) in page
