@@ -27,6 +27,12 @@ _STOP_TIMEOUT_S: Final = 10
 _MOST_NAME: Final = 200
 _HEALTH_TEXT: Final = 300
 _SHARED: Final = "container:"
+# Labels by which those who start and replace containers by themselves know their own.
+_MANAGED: Final = {
+    "com.docker.swarm.task.id": "a Swarm service",
+    "io.kubernetes.pod.uid": "a Kubernetes pod",
+    "com.hashicorp.nomad.alloc_id": "a Nomad job",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +215,10 @@ def refusal(inspect: Mapping[str, Any]) -> tuple[str, str] | None:
             "it is removed by the engine as soon as it stops (--rm), so there would be no way back",
             "Create it anew without automatic removal.",
         )
+    labels = _dict(_dict(inspect.get("Config")).get("Labels"))
+    for label, whose in _MANAGED.items():
+        if label in labels:
+            return f"it belongs to {whose}, which would replace it at once", f"Change it in {whose}."
     if look.state == "paused":
         return "it is paused", "Resume it first."
     if look.state in ("removing", "dead"):

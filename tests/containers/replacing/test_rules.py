@@ -120,6 +120,7 @@ def test_rules_of_any_answer_raise_nothing(value: Any) -> None:
         (answer(host={"AutoRemove": True}), "--rm"),
         (answer("paused"), "paused"),
         (answer("removing"), "removing"),
+        ({**answer(), "Config": {"Labels": {"com.docker.swarm.task.id": "x"}}}, "a Swarm service"),
         (answer("exited"), ""),
         (answer("restarting"), ""),
     ],
