@@ -19,6 +19,10 @@ from devices.rules.refusals import Cause, SocketProbe, parse_probe, read_refusal
         ("Sorry, user x is not allowed to execute '/usr/bin/docker' as root on h1.", Cause.SUDO_FORBIDDEN),
         ("env: 'sudo': No such file or directory sudo: not found", Cause.SUDO_MISSING),
         ("sudo: docker: command not found", Cause.PROGRAM_MISSING),
+        ("env: 'doas': No such file or directory", Cause.SUDO_MISSING),
+        ("doas: Authentication required", Cause.SUDO_NEEDS_PASSWORD),
+        ("doas: Operation not permitted", Cause.SUDO_FORBIDDEN),
+        ("doas: docker: command not found", Cause.PROGRAM_MISSING),
         ("env: 'docker': No such file or directory", Cause.PROGRAM_MISSING),
         ("sh: 1: docker: not found", Cause.PROGRAM_MISSING),
         (
