@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from containers.rules.answers import dict_of, link_of, list_of, path_of, signal_of, text_of, texts_of
+
 # Since API 1.44 a create call takes several networks, and a MAC address belongs to a network, not to the container.
 _ONE_NETWORK_BEFORE: Final = (1, 44)
 _ANNOTATIONS_SINCE: Final = (1, 43)
@@ -107,8 +109,8 @@ def specification_of(
     ``keeps_anonymous_volumes`` false, made anew. What a successor must not share is dropped: the own id as host name
     and alias, and addresses that the Engine chose.
     """
-    config, host = _dict(inspect.get("Config")), _dict(inspect.get("HostConfig"))
-    image = _dict(image_inspect.get("Config"))
+    config, host = dict_of(inspect.get("Config")), dict_of(inspect.get("HostConfig"))
+    image = dict_of(image_inspect.get("Config"))
     wanted_host = _host_config(host)
     wanted = _config(inspect, config, host, image)
     if keeps_anonymous_volumes:
@@ -116,12 +118,12 @@ def specification_of(
     networks = _networks(inspect, config, host)
     if networks:
         wanted_host["NetworkMode"] = _mode_of(networks[0][0])
-    elif not _shares_network(_text(host.get("NetworkMode"))):
+    elif not _shares_network(text_of(host.get("NetworkMode"))):
         # Taken off all its networks: the Engine would put a new one on the network that the mode names.
         wanted_host["NetworkMode"] = "none"
-    if _text(wanted_host.get("NetworkMode")).startswith("container:"):
+    if text_of(wanted_host.get("NetworkMode")).startswith("container:"):
         wanted.pop("ExposedPorts", None)
-    return Specification(_text(inspect.get("Name")).lstrip("/"), wanted, wanted_host, networks)
+    return Specification(text_of(inspect.get("Name")).lstrip("/"), wanted, wanted_host, networks)
 
 
 def create_body(
@@ -191,9 +193,9 @@ def parse_version(text: str) -> tuple[int, int]:
 def _config(
     inspect: Mapping[str, Any], config: Mapping[str, Any], host: Mapping[str, Any], image: Mapping[str, Any]
 ) -> dict[str, Any]:
-    wanted: dict[str, Any] = {"Image": _text(config.get("Image"))}
-    hostname = _text(config.get("Hostname"))
-    mode = _text(host.get("NetworkMode"))
+    wanted: dict[str, Any] = {"Image": text_of(config.get("Image"))}
+    hostname = text_of(config.get("Hostname"))
+    mode = text_of(host.get("NetworkMode"))
     # With UTS or network of somebody else the name is theirs, and engines refuse to be told one.
     is_others = host.get("UTSMode") == "host" or mode.startswith("container:")
     if hostname and not is_others and not _is_own_id(inspect, hostname):
@@ -205,26 +207,26 @@ def _config(
     for key in ("User", "WorkingDir", "Shell"):
         if config.get(key) and config.get(key) != image.get(key):
             wanted[key] = config[key]
-    stop_signal = _text(config.get("StopSignal"))
+    stop_signal = text_of(config.get("StopSignal"))
     # SIGTERM is what an engine does unasked; old clients wrote it down all the same.
-    if _signal(stop_signal) not in (None, signal.SIGTERM, _signal(_text(image.get("StopSignal")))):
+    if signal_of(stop_signal) not in (None, signal.SIGTERM, signal_of(text_of(image.get("StopSignal")))):
         wanted["StopSignal"] = stop_signal
-    from_image = set(_texts(image.get("Env")))
+    from_image = set(texts_of(image.get("Env")))
     wanted["Env"] = [entry for entry in _variables(config) if entry not in from_image]
-    labels, inherited = _dict(config.get("Labels")), _dict(image.get("Labels"))
+    labels, inherited = dict_of(config.get("Labels")), dict_of(image.get("Labels"))
     wanted["Labels"] = {key: value for key, value in labels.items() if inherited.get(key) != value}
     for key in ("ExposedPorts", "Volumes"):
-        wanted[key] = {entry: {} for entry in _dict(config.get(key)) if entry not in _dict(image.get(key))}
-    check = _dict(config.get("Healthcheck"))
-    ours = {key: value for key, value in check.items() if value and _dict(image.get("Healthcheck")).get(key) != value}
+        wanted[key] = {entry: {} for entry in dict_of(config.get(key)) if entry not in dict_of(image.get(key))}
+    check = dict_of(config.get("Healthcheck"))
+    ours = {key: value for key, value in check.items() if value and dict_of(image.get("Healthcheck")).get(key) != value}
     wanted["Healthcheck"] = ours
     return {key: value for key, value in wanted.items() if value not in ({}, []) or key in ("Entrypoint", "Cmd")}
 
 
 def _program(config: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, Any]:
     """Entrypoint and Cmd: an Engine takes the image's command only for a container with the image's entry point."""
-    entrypoint, command = _texts(config.get("Entrypoint")), _texts(config.get("Cmd"))
-    default_entrypoint, default_command = _texts(image.get("Entrypoint")), _texts(image.get("Cmd"))
+    entrypoint, command = texts_of(config.get("Entrypoint")), texts_of(config.get("Cmd"))
+    default_entrypoint, default_command = texts_of(image.get("Entrypoint")), texts_of(image.get("Cmd"))
     wanted: dict[str, Any] = {}
     drops_command = not command and bool(default_command)
     if entrypoint != default_entrypoint or drops_command:
@@ -244,7 +246,7 @@ def _host_config(host: Mapping[str, Any]) -> dict[str, Any]:
         if key not in _NEVER_HOST and (value or (key in _MEANINGFUL_EMPTY and value is not None))
     }
     for key in ("MaskedPaths", "ReadonlyPaths"):
-        paths = _texts(wanted.get(key))
+        paths = texts_of(wanted.get(key))
         if paths and all(path in _HIDDEN_BY_DEFAULT or _CPU_SHARE.search(path) for path in paths):
             del wanted[key]
     if wanted.get("MemorySwappiness") == -1:
@@ -260,27 +262,27 @@ def _host_config(host: Mapping[str, Any]) -> dict[str, Any]:
         del wanted["Runtime"]
     if "Ulimits" in wanted:
         wanted["Ulimits"] = [
-            {**limit, "Name": _text(limit.get("Name")).removeprefix("RLIMIT_").lower()}
-            for limit in map(_dict, _list(wanted["Ulimits"]))
+            {**limit, "Name": text_of(limit.get("Name")).removeprefix("RLIMIT_").lower()}
+            for limit in map(dict_of, list_of(wanted["Ulimits"]))
         ]
     if "Links" in wanted:
-        wanted["Links"] = [_link(text) for text in _texts(wanted["Links"])]
+        wanted["Links"] = [link_of(text) for text in texts_of(wanted["Links"])]
     if "LogConfig" in wanted:
-        log = _dict(wanted["LogConfig"])
-        wanted["LogConfig"] = {"Type": _text(log.get("Type")), "Config": _dict(log.get("Config"))}
+        log = dict_of(wanted["LogConfig"])
+        wanted["LogConfig"] = {"Type": text_of(log.get("Type")), "Config": dict_of(log.get("Config"))}
     return wanted
 
 
 def _keep_volumes(inspect: Mapping[str, Any], config: dict[str, Any], host: dict[str, Any]) -> None:
     """Mount by its name each volume that nobody named: of the image, of ``-v /path``, of a mount without a source."""
-    mounts = [dict(mount) for mount in map(_dict, _list(host.get("Mounts")))]
-    nameless = {_path(mount.get("Target")): mount for mount in mounts if not mount.get("Source")}
-    binds = _texts(host.get("Binds"))
-    taken = {_path(bind.split(":")[1]) for bind in binds if ":" in bind}
-    taken |= {_path(mount.get("Target")) for mount in mounts if mount.get("Source")}
+    mounts = [dict(mount) for mount in map(dict_of, list_of(host.get("Mounts")))]
+    nameless = {path_of(mount.get("Target")): mount for mount in mounts if not mount.get("Source")}
+    binds = texts_of(host.get("Binds"))
+    taken = {path_of(bind.split(":")[1]) for bind in binds if ":" in bind}
+    taken |= {path_of(mount.get("Target")) for mount in mounts if mount.get("Source")}
     kept = set()
-    for mount in map(_dict, _list(inspect.get("Mounts"))):
-        path, name = _path(mount.get("Destination")), _text(mount.get("Name"))
+    for mount in map(dict_of, list_of(inspect.get("Mounts"))):
+        path, name = path_of(mount.get("Destination")), text_of(mount.get("Name"))
         if mount.get("Type") != "volume" or not name or not path or path in taken:
             continue
         kept.add(path)
@@ -292,7 +294,7 @@ def _keep_volumes(inspect: Mapping[str, Any], config: dict[str, Any], host: dict
         host["Mounts"] = mounts
     if binds:
         host["Binds"] = binds
-    volumes: dict[str, Any] = {path: {} for path in _dict(config.get("Volumes")) if _path(path) not in kept | taken}
+    volumes: dict[str, Any] = {path: {} for path in dict_of(config.get("Volumes")) if path_of(path) not in kept | taken}
     config.pop("Volumes", None)
     if volumes:
         config["Volumes"] = volumes
@@ -301,22 +303,22 @@ def _keep_volumes(inspect: Mapping[str, Any], config: dict[str, Any], host: dict
 def _networks(
     inspect: Mapping[str, Any], config: Mapping[str, Any], host: Mapping[str, Any]
 ) -> tuple[tuple[str, dict[str, Any]], ...]:
-    mode = _text(host.get("NetworkMode"))
+    mode = text_of(host.get("NetworkMode"))
     if _shares_network(mode):
         return ()
     found = {
-        str(name): _endpoint(inspect, config, _dict(endpoint))
-        for name, endpoint in _dict(_dict(inspect.get("NetworkSettings")).get("Networks")).items()
+        str(name): _endpoint(inspect, config, dict_of(endpoint))
+        for name, endpoint in dict_of(dict_of(inspect.get("NetworkSettings")).get("Networks")).items()
     }
     ids = {
-        _text(_dict(endpoint).get("NetworkID")): str(name)
-        for name, endpoint in _dict(_dict(inspect.get("NetworkSettings")).get("Networks")).items()
+        text_of(dict_of(endpoint).get("NetworkID")): str(name)
+        for name, endpoint in dict_of(dict_of(inspect.get("NetworkSettings")).get("Networks")).items()
     }
     first = ids.get(mode, mode)
     if first not in found:
         first = next((name for name in _DEFAULT_NETWORKS if name in found), min(found, default=""))
     # All engines tell here, and here only, which address was asked for; the networks show the one in use.
-    address = _text(config.get("MacAddress"))
+    address = text_of(config.get("MacAddress"))
     if first in found and address:
         found[first]["MacAddress"] = address
     return tuple(sorted(found.items(), key=lambda place: (place[0] != first, place[0])))
@@ -324,15 +326,15 @@ def _networks(
 
 def _endpoint(inspect: Mapping[str, Any], config: Mapping[str, Any], endpoint: Mapping[str, Any]) -> dict[str, Any]:
     """What was asked for on a network. Engines before 25 add the own id and the host name to the aliases."""
-    hostname = _text(config.get("Hostname"))
+    hostname = text_of(config.get("Hostname"))
     aliases = [
-        alias for alias in _texts(endpoint.get("Aliases")) if alias != hostname and not _is_own_id(inspect, alias)
+        alias for alias in texts_of(endpoint.get("Aliases")) if alias != hostname and not _is_own_id(inspect, alias)
     ]
     wanted: dict[str, Any] = {
-        "IPAMConfig": {key: value for key, value in _dict(endpoint.get("IPAMConfig")).items() if value},
-        "Links": [_link(text) for text in _texts(endpoint.get("Links"))],
+        "IPAMConfig": {key: value for key, value in dict_of(endpoint.get("IPAMConfig")).items() if value},
+        "Links": [link_of(text) for text in texts_of(endpoint.get("Links"))],
         "Aliases": list(dict.fromkeys(aliases)),
-        "DriverOpts": _dict(endpoint.get("DriverOpts")),
+        "DriverOpts": dict_of(endpoint.get("DriverOpts")),
         "GwPriority": endpoint.get("GwPriority"),
     }
     return {key: value for key, value in wanted.items() if value}
@@ -342,7 +344,7 @@ def _network_differences(old: Mapping[str, Mapping[str, Any]], new: Mapping[str,
     found = [f"It is not on the network {name}." for name in sorted(old.keys() - new.keys())]
     found += [f"It is on the network {name}, the old container was not." for name in sorted(new.keys() - old.keys())]
     for name in sorted(old.keys() & new.keys()):
-        lost = set(_texts(old[name].get("Aliases"))) - set(_texts(new[name].get("Aliases")))
+        lost = set(texts_of(old[name].get("Aliases"))) - set(texts_of(new[name].get("Aliases")))
         found += [f"On the network {name} it lacks the alias {alias}." for alias in sorted(lost)]
         for key, what in (("IPAMConfig", "fixed address"), ("MacAddress", "MAC address"), ("Links", "links")):
             if old[name].get(key) != new[name].get(key):
@@ -353,26 +355,26 @@ def _network_differences(old: Mapping[str, Mapping[str, Any]], new: Mapping[str,
 def _mounted(inspect: Mapping[str, Any]) -> set[tuple[str, str, bool]]:
     return {
         (
-            _text(mount.get("Name")) or _text(mount.get("Source")),
-            _path(mount.get("Destination")),
+            text_of(mount.get("Name")) or text_of(mount.get("Source")),
+            path_of(mount.get("Destination")),
             mount.get("RW") is True,
         )
-        for mount in map(_dict, _list(inspect.get("Mounts")))
+        for mount in map(dict_of, list_of(inspect.get("Mounts")))
     }
 
 
 def _pairs(value: Any) -> set[tuple[str, str]]:
     if isinstance(value, dict):
         return {(str(name), str(content)) for name, content in value.items()}
-    return {(name, content) for name, _equals, content in (entry.partition("=") for entry in _texts(value))}
+    return {(name, content) for name, _equals, content in (entry.partition("=") for entry in texts_of(value))}
 
 
 def _variables(config: Mapping[str, Any]) -> list[str]:
     """The environment without what podman adds to every container."""
-    variables = _texts(config.get("Env"))
+    variables = texts_of(config.get("Env"))
     if "container=podman" not in variables:
         return variables
-    own = {"TERM=xterm", "container=podman", "HOME=/root", f"HOSTNAME={_text(config.get('Hostname'))}"}
+    own = {"TERM=xterm", "container=podman", "HOME=/root", f"HOSTNAME={text_of(config.get('Hostname'))}"}
     return [entry for entry in variables if entry not in own or not _PODMAN_VARIABLES.match(entry)]
 
 
@@ -386,42 +388,8 @@ def _mode_of(network: str) -> str:
 
 
 def _is_own_id(inspect: Mapping[str, Any], text: str) -> bool:
-    return len(text) >= 12 and _text(inspect.get("Id")).startswith(text)
-
-
-def _link(text: str) -> str:
-    """``/db:/web/alias`` of an inspect answer as ``db:alias``, which a create call takes."""
-    name, _colon, alias = text.partition(":")
-    return f"{name.lstrip('/')}:{alias.rpartition('/')[2] or name.lstrip('/')}"
-
-
-def _signal(text: str) -> int | str | None:
-    """The number of a signal: docker keeps what was written, podman writes a number."""
-    if text.isascii() and text.isdigit():
-        return int(text[:4])
-    name = "SIG" + text.upper().removeprefix("SIG")
-    return signal.Signals[name].value if name in signal.Signals.__members__ else text or None
-
-
-def _path(value: Any) -> str:
-    return _text(value).rstrip("/") or _text(value)
+    return len(text) >= 12 and text_of(inspect.get("Id")).startswith(text)
 
 
 def _without(endpoint: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in endpoint.items() if name != key}
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _texts(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else [entry for entry in _list(value) if isinstance(entry, str)]
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
