@@ -101,16 +101,18 @@ def _is_in(text: str, subnet: Any) -> bool:
     return (address.version == 4) == isinstance(subnet, IPv4Network) and address in subnet
 
 
-def lost_places(containers: Iterable[Container], networks: Iterable[Network]) -> dict[Any, list[Attachment]]:
+def lost_places(containers: Iterable[Container]) -> dict[Any, list[Attachment]]:
     """Attachments to networks that their host has no more, by the container's key: such a container cannot start.
 
-    ``networks`` are all of the hosts of these containers.
+    Of all networks that are known, whoever may see them. One query.
     """
+    chosen = list(containers)
     known: dict[Any, set[str]] = {}
-    for network in networks:
-        known.setdefault(network.device_id, set()).add(network.engine_id)
+    hosts = {container.device_id for container in chosen}
+    for device_id, engine_id in Network.objects.filter(device__in=hosts).values_list("device_id", "engine_id"):
+        known.setdefault(device_id, set()).add(engine_id)
     found: dict[Any, list[Attachment]] = {}
-    for container in containers:
+    for container in chosen:
         # A host whose networks were never read tells nothing of any.
         there = known.get(container.device_id)
         lost = [

@@ -1,7 +1,7 @@
 """The map of which containers meet on which network, and the ports that containers take of their hosts."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 
 from containers.filters import LONGEST_LIST, id_of
 from containers.models import Container, Network
-from containers.network_rows import place_on
+from containers.network_rows import lost_places, place_on
 from containers.rules.inspection import Attachment
 from containers.rules.network_map import Drawing, MapContainer, MapNetwork, draw
 from containers.rules.ports import Claimant, UsedPort, used_ports
@@ -37,12 +37,13 @@ class Meeting:
 
 @dataclass(frozen=True, slots=True)
 class HostMap:
-    """One host: the picture, the same as a table, and those that meet nobody."""
+    """One host: the picture, the same as a table, those that meet nobody, and those whose network is gone."""
 
     device: Device
     drawing: Drawing
     meetings: list[Meeting]
     alone: list[Container]
+    lost: list[Container]
 
 
 @require_GET
@@ -58,8 +59,10 @@ def network_map(request: HttpRequest) -> HttpResponse:
     networks: dict[uuid.UUID, list[Network]] = {}
     for network in Network.objects.visible_to(request.user).filter(device__in=hosts).order_by("name", "pk"):
         networks.setdefault(network.device_id, []).append(network)
+    lost = lost_places(row for rows in containers.values() for row in rows)
     maps = [
-        _host_map(host, networks.get(host.pk, []), containers.get(host.pk, []), with_empty=with_empty) for host in hosts
+        _host_map(host, networks.get(host.pk, []), containers.get(host.pk, []), lost, with_empty=with_empty)
+        for host in hosts
     ]
     context = {
         "page": page,
@@ -97,7 +100,14 @@ def _containers(request: HttpRequest, hosts: list[Device], project: str) -> dict
     return found
 
 
-def _host_map(device: Device, networks: list[Network], containers: list[Container], *, with_empty: bool) -> HostMap:
+def _host_map(
+    device: Device,
+    networks: list[Network],
+    containers: list[Container],
+    lost: Mapping[Any, object],
+    *,
+    with_empty: bool,
+) -> HostMap:
     meetings = []
     places: dict[uuid.UUID, dict[str, str]] = {container.pk: {} for container in containers}
     for network in networks:
@@ -111,7 +121,8 @@ def _host_map(device: Device, networks: list[Network], containers: list[Containe
         [_map_network(meeting.network) for meeting in meetings], [_map_container(c, places) for c in containers]
     )
     company = {item.pk for meeting in meetings if _meets(meeting) for item, _place in meeting.members}
-    return HostMap(device, drawing, meetings, [item for item in containers if item.pk not in company])
+    alone = [item for item in containers if item.pk not in company]
+    return HostMap(device, drawing, meetings, alone, [item for item in containers if item.pk in lost])
 
 
 def _meets(meeting: Meeting) -> bool:

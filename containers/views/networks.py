@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from containers.models import Container, Network, Operation
-from containers.network_rows import attached_to, place_on, pool_uses
+from containers.network_rows import attached_to, lost_places, place_on, pool_uses
 from containers.rules.endpoints import why_not_connectable
 from containers.rules.inspection import Attachment
 from containers.views.network_filters import NetworkFilter, network_lists
@@ -104,10 +104,14 @@ def detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class ContainerPlace:
-    """A container's place on a network; ``network`` None: the host has none of that id, so it cannot be started."""
+    """A container's place on a network; ``network`` None: the user may not see it, or it is gone (``is_lost``).
+
+    With a place that is lost the container cannot be started. ``successor`` is another network of that name.
+    """
 
     attachment: Attachment
     network: Network | None
+    is_lost: bool
     successor: Network | None
     mates: list[Container]
 
@@ -126,14 +130,13 @@ def container_networks(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "mode": mode,
         "places": _places(request, container, networks),
         "others": _connectable(container, networks, mode),
-        "knows_networks": bool(networks),
         "shares": mode.partition(":")[2] if mode.startswith("container:") else "",
     }
     return render_page(request, "networks/container.html", "networks/container.html", context)
 
 
 def _places(request: HttpRequest, container: Container, networks: list[Network]) -> list[ContainerPlace]:
-    """Where the container is, with whom. One query however many networks it is on."""
+    """Where the container is, with whom. Two queries however many networks it is on."""
     others = list(
         Container.objects.visible_to(request.user)
         .present()
@@ -142,12 +145,14 @@ def _places(request: HttpRequest, container: Container, networks: list[Network])
         .order_by("name")
         .only("name", "display_name", "networks", "state", "device_id")
     )
+    lost = lost_places([container]).get(container.pk, [])
     found = []
     for attachment in container.networks:
         network = next((row for row in networks if place_on(row, [attachment]) is not None), None)
         named = next((row for row in networks if row.name == attachment["name"]), None)
         mates = [other for other in others if network is not None and place_on(network, other.networks) is not None]
-        found.append(ContainerPlace(attachment, network, None if network else named, mates))
+        is_lost = attachment in lost
+        found.append(ContainerPlace(attachment, network, is_lost, named if is_lost else None, mates))
     return found
 
 

@@ -12,6 +12,7 @@ from containers import tasks
 from containers.models import Network, Operation
 from containers.operations import request_device_operation
 from containers.runs import network_changes
+from devices.connections import pool
 from tests.containers.stage import MakeStage, Stage, unique
 from tests.queued import run_queued, take_queued
 
@@ -377,6 +378,35 @@ def test_configure_killed_at_any_step_is_finished_by_another_worker(
     assert networks.of(runs)[net]["IPAddress"] == address
     assert "cold" in networks.of(stopped)[net]["Aliases"]
     assert Network.objects.filter(device=networks.stage.device, name=net).count() == 1
+
+
+@pytest.mark.slow
+def test_configure_link_cut_in_the_middle_goes_on_after_it_heals(
+    make_stage: MakeStage, net: str, subnet: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_queued()
+    networks = Networks(make_stage("26", exclusive=True))
+    engine_id, runs, stopped, address = placed(networks, net, subnet)
+    networks.stage.sweep()
+    real = network_changes.delete_network
+
+    def cutting(*args: Any) -> None:
+        real(*args)
+        networks.stage.host.cut(silent=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(network_changes, "delete_network", cutting)
+        during = ask(networks, "configure", net, engine_id, body=changed_body(net, subnet, Internal=True))
+    networks.stage.host.heal()
+    pool.reset(str(networks.stage.device.pk))
+    resume(networks)
+
+    assert during.state == "running"
+    done = Operation.objects.latest("created_at")
+    assert (done.state, done.error_message) == ("succeeded", "")
+    assert networks.of(runs)[net]["IPAddress"] == address
+    assert "cold" in networks.of(stopped)[net]["Aliases"]
+    networks.remove_all()
 
 
 def resume(networks: Networks) -> None:

@@ -449,6 +449,17 @@ def test_map_draws_each_host_and_says_the_same_as_a_table(viewer: Client) -> Non
     assert len(viewer.get("/networks/map/?empty=1").context["maps"][0].drawing.groups) == 2
 
 
+def test_map_tells_who_cannot_be_started_as_its_network_is_gone(viewer: Client) -> None:
+    network = NetworkFactory(name="shop")
+    on(network, "web", place={"network_id": "9" * 64, "name": "lost"}, state="exited")
+
+    page = viewer.get("/networks/map/")
+
+    (host,) = page.context["maps"]
+    assert [container.name for container in host.lost] == ["web"]
+    assert "Cannot be started" in page.content.decode()
+
+
 def test_ports_tell_conflicts_and_can_be_searched(viewer: Client) -> None:
     host = DeviceFactory(online=True)
     claim = {"container_port": 80, "protocol": "tcp", "host_ip": "", "host_port": 8080, "host_range": ""}
@@ -474,6 +485,8 @@ def test_scope_limits_networks_to_the_groups_of_a_role(people: People) -> None:
     Role.objects.create(group=Group.objects.get(name="Operators"), device_groups=["berlin"])
     client = people.client("operator")
 
+    member = on(inside, "web")
+    Container.objects.filter(pk=member.pk).update(networks=[place(inside), place(outside)])
     assert names(client) == ["inside"]
     assert client.get(outside.get_absolute_url()).status_code == 404
     assert client.post(f"{outside.get_absolute_url()}remove/", {"confirmation": "yes"}).status_code == 404
