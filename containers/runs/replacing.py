@@ -18,6 +18,7 @@ from django.db import Error as DatabaseError
 
 from containers.errors import OperationTakenOver
 from containers.rules.masking import clean_text
+from containers.rules.probes import probe_places
 from containers.rules.replacement import (
     Watch,
     dependents,
@@ -35,7 +36,7 @@ from containers.runs.hands import Hands
 from containers.runs.replacement_state import Interrupted, ReplacementFailed, ReplacementRefused, State
 from containers.runs.run import Run
 from containers.runs.watching import watch_successor
-from devices.errors import DeviceError, EngineConflict
+from devices.errors import DeviceError, EngineConflict, PortForbidden, PortSilent
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +131,7 @@ class _Replacement:
                 f"{look.name} was not touched: another container on {device.name} is called {name}.",
                 fix="Choose another name.",
             )
+        self._check_probe(inspect)
         successor = self.hands.look(adopted.engine_id) if adopted else None
         if adopted and successor is None:
             raise ReplacementRefused(f"The container that was kept does not exist on {device.name} any more.")
@@ -156,6 +158,19 @@ class _Replacement:
             old_digests=[clean_text(str(digest), 400) for digest in digests[:5]] if isinstance(digests, list) else [],
             shared_by=dependents(run.engine.get_json("/containers/json", {"all": "1"}), look.engine_id, look.name)[:20],
         )
+
+    def _check_probe(self, inspect: Mapping[str, Any]) -> None:
+        """Refuse a probe that the host does not let be asked, before anything is touched for it."""
+        probe = self.watch.probe
+        if probe is None:
+            return
+        address, port = next(iter(probe_places(inspect, probe.port)), ("127.0.0.1", probe.port))
+        try:
+            self.run.engine.ask_port(address, port)
+        except PortForbidden as exc:
+            raise ReplacementRefused(f"Nothing was touched. {exc.message}", fix=exc.fix) from exc
+        except PortSilent:
+            return  # what it will be like with the new one is seen then
 
     # ---- forward
 

@@ -24,7 +24,12 @@ def ask_port(session: Session, label: str, address: str, port: int, path: str, t
     try:
         channel = session.open_tcp(address, port, max(0.1, deadline.left_s))
     except ChannelRefused as exc:
-        if "rohibited" in str(exc) or "no ports" in str(exc):
+        if "no ports" in str(exc):
+            raise PortForbidden(
+                f"{label}: it is reached without SSH, so its containers' ports cannot be asked.",
+                fix="Leave the probe out, or let SSM reach the host over SSH.",
+            ) from exc
+        if "rohibited" in str(exc):
             raise PortForbidden(
                 f"{label}: the host opens no connections to ports for this user.",
                 fix="Allow it in the host's sshd_config (AllowTcpForwarding, PermitOpen), or leave the probe out.",
