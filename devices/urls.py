@@ -2,8 +2,8 @@
 
 from django.urls import path
 
+from devices.views import access, groups, host_keys, importing, logins, tls
 from devices.views import devices as views
-from devices.views import groups, host_keys, importing, logins, tls
 
 app_name = "devices"
 urlpatterns = [
@@ -28,6 +28,7 @@ urlpatterns = [
     path("tls/<uuid:pk>/edit/", tls.identity_edit, name="tls-edit"),
     path("tls/<uuid:pk>/delete/", tls.identity_delete, name="tls-delete"),
     path("<uuid:pk>/", views.detail, name="detail"),
+    path("<uuid:pk>/access/", access.access, name="access"),
     path("<uuid:pk>/host-key/decide/", host_keys.decide, name="host-key-decide"),
     path("<uuid:pk>/edit/", views.edit, name="edit"),
     path("<uuid:pk>/delete/", views.delete, name="delete"),
