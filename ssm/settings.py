@@ -52,7 +52,7 @@ X_FRAME_OPTIONS = "DENY"
 
 # Not daphne: as an app it only serves `runserver`, and costs every process that is no web server its memory.
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "ssm.accounts.admin_app.SsmAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -72,8 +72,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
+    # First, so that what the others refuse carries the headers too.
     "ssm.middleware.content_security_policy",
+    "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "ssm.accounts.middleware.note_sessions",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -201,7 +202,7 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = DATA_DIR / "staticfiles"
+STATIC_ROOT = Path(env_str("SSM_STATIC_DIR", str(DATA_DIR / "staticfiles")))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
