@@ -1,7 +1,7 @@
 """SSH servers that mean ill, in a process of their own, so that what they send does not count as our memory.
 
-Run as ``python -m tests.devices.hostile_sshd``: prints host key and ports, and serves until it is killed. The first kind
-speaks raw bytes, the second is a server of the SSH library that misbehaves after the handshake.
+Run as ``python -m tests.devices.hostile_sshd``: prints host key and ports, and serves until it is killed. The first
+kind speaks raw bytes, the second is a server of the SSH library that misbehaves after the handshake.
 """
 
 import contextlib
