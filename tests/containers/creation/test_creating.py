@@ -49,7 +49,7 @@ class Workshop:
 
     def ask(self, changes: dict[str, Any], **parameters: Any) -> Operation:
         """Ask for a container with these changes of nothing."""
-        user = User.objects.get_or_create(username="somebody")[0]
+        user = User.objects.get_or_create(username="somebody", is_superuser=True)[0]
         changes = {"name": self.name, "image": CLOCK, **changes}
         return operations.request_device_operation(
             user,
@@ -108,6 +108,7 @@ def last() -> Operation:
     return Operation.objects.order_by("-created_at").first()
 
 
+@pytest.mark.timeout(400, func_only=True)
 @pytest.mark.parametrize("engine", ["20", "26", "28"])
 def test_create_makes_what_the_form_says_and_leaves_nothing_of_what_is_refused(
     people: People, fleet: Fleet, make_workshop: MakeWorkshop, engine: str
@@ -283,6 +284,7 @@ def dies_after(shop: Workshop, killer: Killer, point: str, changes: dict[str, An
     return ended(asked)
 
 
+@pytest.mark.timeout(400, func_only=True)
 def test_worker_that_dies_after_any_step_leaves_one_container(
     make_workshop: MakeWorkshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
