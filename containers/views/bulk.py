@@ -21,7 +21,7 @@ from containers.rules.parameters import SIGNALS, ParameterError, read_parameters
 from containers.views.operations import DIALOG
 from ssm.lib.access import allowed
 from ssm.lib.htmx import is_partial, render_page
-from ssm.lib.roles import can_operate, can_view
+from ssm.lib.roles import Right, can_operate, can_view
 from ssm.lib.tables import page_of
 
 
@@ -70,8 +70,9 @@ def bulk(request: HttpRequest) -> HttpResponse:
 
 
 def _chosen(request: HttpRequest) -> list[Container]:
-    """The chosen containers that the user may see, one more than allowed at most, by device and name."""
-    visible = Container.objects.visible_to(request.user).select_related("device").defer("inspect", "environment")
+    """The chosen containers that the user may operate, one more than allowed at most, by device and name."""
+    visible = Container.objects.permitted(request.user, Right.OPERATE).select_related("device")
+    visible = visible.defer("inspect", "environment")
     matching = request.POST.get("matching", "")[:2000]
     if request.POST.get("of") == "projects":
         keys = request.POST.getlist("project")
