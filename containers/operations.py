@@ -5,7 +5,7 @@ update that only one worker wins.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -13,13 +13,14 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from containers.errors import OperationConflict, OperationRefused, OperationTakenOver
-from containers.models import LONG_KINDS, Batch, Container, Operation
+from containers.models import LONG_KINDS, Batch, Container, Network, Operation, Volume
 from containers.push import publish
 from containers.querysets import OperationQuerySet
+from containers.rules.operation_kinds import right_for
 from devices.models import Device, now
 from ssm.lib.errors import SsmError
 from ssm.lib.jobs import enqueue
-from ssm.lib.roles import SomeUser
+from ssm.lib.roles import Right, SomeUser, can_everywhere
 
 RUN_TASK: Final = "containers.run_operation"
 TRANSFER_TASK: Final = "containers.run_transfer"
@@ -58,6 +59,33 @@ _ING: Final = {
 }
 
 
+# Objects with labels of their own, which a limit by labels reaches; of all others their device is asked.
+_LABELLED: Final[dict[str, tuple[Any, str]]] = {"network": (Network, "engine_id"), "volume": (Volume, "name")}
+
+
+def _check_right(user: SomeUser, kind: str, rows: Callable[[], Any], name: str) -> None:
+    """The one door to hosts: whoever asks needs the act's right on the object. SSM itself (nobody) is let through.
+
+    Views ask too, to hide what is not there for somebody; this holds for all of them, and for the API. No query where
+    the right is unlimited.
+    """
+    right = Right(right_for(kind))
+    if not user.is_authenticated or can_everywhere(user, right):
+        return
+    if not rows().permitted(user, right).exists():
+        raise OperationRefused(f"You may not do this with {name}.", fix="Ask an administrator for the right.")
+
+
+def _rows_of(device: Device, object_kind: str, engine_id: str) -> Any:
+    """What an act is on, as far as there is a row of it that labels may limit; else its device."""
+    if object_kind in _LABELLED and engine_id:
+        model, column = _LABELLED[object_kind]
+        rows = model.objects.filter(device=device, **{column: engine_id})
+        if rows.exists():
+            return rows
+    return Device.objects.filter(pk=device.pk)
+
+
 def request_operation(
     user: SomeUser,
     container: Container,
@@ -75,6 +103,7 @@ def request_operation(
     the container is gone, and OperationConflict when another act on it is under way.
     """
     _check_kind(kind)
+    _check_right(user, kind, lambda: Container.objects.filter(pk=container.pk), container.title)
     device = container.device
     if container.removed_at is not None:
         raise OperationRefused(
@@ -118,6 +147,7 @@ def request_device_operation(
     _check_kind(kind)
     if object_kind not in Operation.ObjectKind.values:
         raise OperationRefused(f"“{object_kind[:40]}” is not something that can be acted on.")
+    _check_right(user, kind, lambda: _rows_of(device, object_kind, engine_id), target_name)
     try:
         return _create(
             **_of_user(user),

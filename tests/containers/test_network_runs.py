@@ -93,7 +93,7 @@ def make_networks(make_stage: MakeStage) -> Iterator[MakeNetworks]:
 
 def ask(host: Networks, kind: str, name: str, engine_id: str = "", **parameters: Any) -> Operation:
     """Ask for an act and have it performed."""
-    user, _created = User.objects.get_or_create(username="somebody")
+    user, _created = User.objects.get_or_create(username="somebody", is_superuser=True)
     host.names.append(name)
     operation = request_device_operation(
         user,

@@ -114,7 +114,7 @@ def test_request_operation_that_makes_no_sense_is_refused(
 
 @pytest.mark.django_db(transaction=True)
 def test_request_operation_eight_at_once_one_is_taken() -> None:
-    user, container = User.objects.create(username="many"), ContainerFactory()
+    user, container = User.objects.create(username="many", is_superuser=True), ContainerFactory()
     barrier = threading.Barrier(8)
     results: list[str] = []
 

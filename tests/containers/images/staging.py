@@ -77,7 +77,7 @@ def shelf() -> Iterator[Shelf]:
 
 
 def somebody() -> User:
-    return User.objects.get_or_create(username="somebody")[0]
+    return User.objects.get_or_create(username="somebody", is_superuser=True)[0]
 
 
 def ask(device: Device, kind: str, name: str, engine_id: str = "", **parameters: Any) -> Operation:

@@ -117,7 +117,7 @@ def yard_of(stage: Stage) -> Iterator[Yard]:
 
 def somebody() -> User:
     """Who asks for it."""
-    user, _created = User.objects.get_or_create(username="somebody")
+    user, _created = User.objects.get_or_create(username="somebody", is_superuser=True)
     return user
 
 
