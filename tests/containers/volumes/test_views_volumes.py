@@ -147,10 +147,8 @@ def test_plan_is_checked_saved_audited_and_removed(client: Client) -> None:
     assert plan.next_at is not None
     assert client.post(url, {"act": "remove"}).status_code == 302
     assert not BackupPlan.objects.exists()
-    assert list(AuditEntry.objects.order_by("pk").values_list("action", flat=True)) == [
-        "backupplan.add",
-        "backupplan.remove",
-    ]
+    audited = AuditEntry.objects.filter(action__startswith="backupplan").order_by("pk")
+    assert list(audited.values_list("action", flat=True)) == ["backupplan.add", "backupplan.remove"]
 
 
 @pytest.mark.parametrize(
