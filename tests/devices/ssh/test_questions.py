@@ -8,6 +8,13 @@ from dataclasses import dataclass, field, replace
 
 import paramiko
 import pytest
+from paramiko.common import (
+    AUTH_FAILED,
+    AUTH_PARTIALLY_SUCCESSFUL,
+    AUTH_SUCCESSFUL,
+    OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED,
+)
+from paramiko.server import InteractiveQuery
 
 from devices.errors import AuthenticationFailed
 from devices.rules.host_keys import PinnedKey
@@ -34,38 +41,38 @@ class Asking(paramiko.ServerInterface):
         return self.methods
 
     def check_auth_none(self, username: str) -> int:
-        return paramiko.AUTH_SUCCESSFUL if self.methods == "none" else paramiko.AUTH_FAILED
+        return AUTH_SUCCESSFUL if self.methods == "none" else AUTH_FAILED
 
     def check_auth_password(self, username: str, password: str) -> int:
         if "password" not in self.methods:
-            return paramiko.AUTH_FAILED
+            return AUTH_FAILED
         self.heard.append(password)
         if password != self.password:
-            return paramiko.AUTH_FAILED
+            return AUTH_FAILED
         if self.rounds:
             self.methods = "keyboard-interactive"
-            return paramiko.AUTH_PARTIALLY_SUCCESSFUL
-        return paramiko.AUTH_SUCCESSFUL
+            return AUTH_PARTIALLY_SUCCESSFUL
+        return AUTH_SUCCESSFUL
 
-    def check_auth_interactive(self, username: str, submethods: str) -> int | paramiko.InteractiveQuery:
+    def check_auth_interactive(self, username: str, submethods: str) -> int | InteractiveQuery:
         # The library's server side does not hold back methods that were not offered.
-        return self._question() if "keyboard-interactive" in self.methods else paramiko.AUTH_FAILED
+        return self._question() if "keyboard-interactive" in self.methods else AUTH_FAILED
 
-    def _question(self) -> paramiko.InteractiveQuery:
-        query = paramiko.InteractiveQuery("Log-in", "")
+    def _question(self) -> InteractiveQuery:
+        query = InteractiveQuery("Log-in", "")
         for text, echo, _right in self.rounds[self._at]:
             query.add_prompt(text, echo)
         return query
 
-    def check_auth_interactive_response(self, responses: list[str]) -> int | paramiko.InteractiveQuery:
+    def check_auth_interactive_response(self, responses: list[str]) -> int | InteractiveQuery:
         self.heard += responses
         if responses != [right for _text, _echo, right in self.rounds[self._at]]:
-            return paramiko.AUTH_FAILED
+            return AUTH_FAILED
         self._at += 1
-        return paramiko.AUTH_SUCCESSFUL if self._at == len(self.rounds) else self._question()
+        return AUTH_SUCCESSFUL if self._at == len(self.rounds) else self._question()
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
-        return paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+        return OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
 
 @contextlib.contextmanager
