@@ -7,6 +7,7 @@ import pytest
 from containers import operations
 from containers.models import Image, Operation
 from devices.connections import pool
+from registries.providers.access import BasicCredentials
 from tests.containers.images.staging import (
     Shelf,
     StoppingProxy,
@@ -151,6 +152,7 @@ def test_pull_uses_the_stored_account_and_keeps_its_secret_to_itself(
 
     anonymous = done(pull(stage, name))
     credentials = closed_registry.access().credentials
+    assert isinstance(credentials, BasicCredentials)
     account = RegistryFactory(
         host=closed_registry.host,
         base_url=f"http://{closed_registry.host}",
