@@ -9,7 +9,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
 
-from containers.api import activity, containers, logs, statistics
+from containers.api import activity, containers, inventory, logs, statistics
+from devices.api import router as device_router
 from ssm.api.doors import PerUser, Session, Token
 from ssm.lib.api.errors import FieldProblem, problem
 from ssm.lib.errors import SsmError
@@ -38,6 +39,11 @@ api = NinjaAPI(
 api.add_router("/containers", containers.router)
 api.add_router("/containers", logs.router)
 api.add_router("", statistics.router)
+api.add_router("/devices", device_router)
+api.add_router("/images", inventory.image_router)
+api.add_router("/volumes", inventory.volume_router)
+api.add_router("/backups", inventory.backup_router)
+api.add_router("/networks", inventory.network_router)
 api.add_router("/operations", activity.operation_router)
 api.add_router("/batches", activity.batch_router)
 api.add_router("/events", activity.event_router)

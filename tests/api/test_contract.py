@@ -32,6 +32,16 @@ RIGHTS = {
     "operations_cancel": Right.SEE,
     "operations_repeat": Right.SEE,
     "batches_get": Right.SEE,
+    "devices_list": Right.SEE,
+    "devices_get": Right.SEE,
+    "devices_sweep": Right.OPERATE,
+    "images_list": Right.SEE,
+    "images_pull": Right.OPERATE,
+    "volumes_list": Right.SEE,
+    "volumes_remove": Right.MANAGE_VOLUMES,
+    "volumes_backup": Right.MANAGE_VOLUMES,
+    "backups_list": Right.SEE,
+    "networks_list": Right.SEE,
     "events_list": Right.SEE,
 }
 
