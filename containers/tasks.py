@@ -10,7 +10,7 @@ from django.db import OperationalError
 
 from containers import backup_plans, execution, operations, sync
 from containers.events import loops
-from containers.models import LONG_KINDS, Event, Operation
+from containers.models import LONG_KINDS, Event, IdempotentRequest, Operation
 from containers.push import publish
 from containers.statistics import rollup, sampling
 from containers.updates import applying, cycle
@@ -111,10 +111,11 @@ def discard_kept() -> None:
 
 @shared_task(name="containers.expire_history")
 def expire_history() -> None:
-    """Delete events and operations that are older than their retention, in chunks."""
+    """Delete events, operations and keys of requests that are older than their retention, in chunks."""
     for model, column, days in (
         (Event, "received_at__lt", settings.SSM_EVENT_RETENTION_DAYS),
         (Operation, "finished_at__lt", settings.SSM_OPERATION_RETENTION_DAYS),
+        (IdempotentRequest, "created_at__lt", 1),
     ):
         limit = datetime.now(UTC) - timedelta(days=days)
         while True:

@@ -6,7 +6,6 @@ a day. The key's row and what the request does are one transaction, so that ther
 
 import hashlib
 from collections.abc import Callable
-from datetime import timedelta
 from functools import wraps
 from typing import Any, Final, TypeVar
 
@@ -16,11 +15,9 @@ from ninja import Schema, Status
 
 from containers.errors import OperationRefused
 from containers.models import IdempotentRequest
-from devices.models import now
 from ssm.lib.api.errors import FieldProblem
 
 HEADER: Final = "Idempotency-Key"
-KEPT: Final = timedelta(days=1)
 _LONGEST: Final = 200
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -61,12 +58,6 @@ def idempotent(endpoint: Endpoint) -> Endpoint:
         return Status(first.status, first.answer)
 
     return guarded  # type: ignore[return-value]
-
-
-def forget_old() -> int:
-    """Delete the keys that are no longer kept; how many there were."""
-    count, _by_model = IdempotentRequest.objects.filter(created_at__lt=now() - KEPT).delete()
-    return count
 
 
 def _digest(request: HttpRequest) -> str:

@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.cache import cache
 
 from containers import tasks
-from containers.models import Event, Operation
+from containers.models import Event, IdempotentRequest, Operation
 from devices.models import Device
 from devices.services import doubt_silent_devices, note_online, request_attempt_now
 from ssm.lib.locks import lock
@@ -99,11 +100,16 @@ def test_expire_history_deletes_what_is_older_than_its_retention() -> None:
     old = OperationFactory(container=container, state="failed", finished_at=from_now(days=-366))
     recent = OperationFactory(container=container, state="failed", finished_at=from_now(days=-364))
     active = OperationFactory(container=container, created_at=from_now(days=-400))
+    user = User.objects.create(username="program")
+    for key, hours in (("old", -25), ("new", -23)):
+        moment = datetime.now(UTC) + timedelta(hours=hours)
+        IdempotentRequest.objects.create(user=user, key=key, digest="0" * 64, created_at=moment)
 
     tasks.expire_history()
 
     assert set(Event.objects.values_list("pk", flat=True)) == {new_event.pk}
     assert set(Operation.objects.values_list("pk", flat=True)) == {recent.pk, active.pk}
+    assert list(IdempotentRequest.objects.values_list("key", flat=True)) == ["new"]
     assert old_event.pk != new_event.pk
     assert old.pk not in {recent.pk, active.pk}
 
