@@ -38,7 +38,7 @@ def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip(".-")[:80] or "unnamed"
 
 
-class _Pieces(File):  # type: ignore[type-arg]
+class _Pieces(File):
     """Bytes that come piece by piece, as a file that Django's storages can save. Remembers what its source raised."""
 
     def __init__(self, pieces: Iterable[bytes], name: str) -> None:

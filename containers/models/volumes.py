@@ -198,9 +198,11 @@ class Backup(models.Model):
     @property
     def content_bytes(self) -> int | None:
         """Bytes of all files in it; None when not known."""
-        return self.contents.get("content_bytes")
+        count: int | None = self.contents.get("content_bytes")
+        return count
 
     @property
     def file_count(self) -> int | None:
         """How many files are in it, links to them not counted; None when not known."""
-        return self.contents.get("files")
+        count: int | None = self.contents.get("files")
+        return count
