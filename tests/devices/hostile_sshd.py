@@ -97,7 +97,7 @@ class Server(paramiko.ServerInterface):
         return "password,keyboard-interactive" if self.behaviour == "endless-prompts" else "password"
 
     def check_auth_none(self, username: str) -> int:
-        return paramiko.AUTH_FAILED
+        return int(paramiko.AUTH_FAILED)
 
     def check_auth_password(self, username: str, password: str) -> int:
         if self.behaviour == "banner-flood":
@@ -105,8 +105,8 @@ class Server(paramiko.ServerInterface):
         if self.behaviour == "no-answer":
             time.sleep(3600)
         if self.behaviour == "endless-partial":
-            return paramiko.AUTH_PARTIALLY_SUCCESSFUL
-        return paramiko.AUTH_FAILED if self.behaviour == "endless-prompts" else paramiko.AUTH_SUCCESSFUL
+            return int(paramiko.AUTH_PARTIALLY_SUCCESSFUL)
+        return int(paramiko.AUTH_FAILED if self.behaviour == "endless-prompts" else paramiko.AUTH_SUCCESSFUL)
 
     def check_auth_interactive(self, username: str, submethods: str) -> Any:
         return paramiko.InteractiveQuery("again", "", ("Password: ", False))
@@ -119,7 +119,7 @@ class Server(paramiko.ServerInterface):
             time.sleep(3600)
         if kind != "session":
             threading.Thread(target=self.talk, args=(chanid,), daemon=True).start()
-        return paramiko.OPEN_SUCCEEDED
+        return int(paramiko.OPEN_SUCCEEDED)
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         threading.Thread(target=self.run, args=(channel, command), daemon=True).start()
@@ -136,7 +136,7 @@ class Server(paramiko.ServerInterface):
     def talk(self, number: int) -> None:
         """The engine's socket."""
         time.sleep(0.1)
-        channel: Any = self.transport._channels.get(number)  # type: ignore[attr-defined]
+        channel: Any = self.transport._channels.get(number)
         theirs = channel.remote_chanid
         if self.behaviour == "beyond-the-window":
             self.flood(lambda: packet(MSG_CHANNEL_DATA, theirs, b"x" * 32 * KIBIBYTE))
@@ -156,7 +156,7 @@ class Server(paramiko.ServerInterface):
         """Send one packet after the other for as long as it goes."""
         with contextlib.suppress(Exception):
             while self.transport.is_active():
-                self.transport._send_message(make())  # type: ignore[attr-defined]
+                self.transport._send_message(make())
 
 
 POLITE = (

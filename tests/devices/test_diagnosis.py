@@ -89,7 +89,9 @@ def test_step_that_fails_is_told_with_its_fix(
     assert (failed_step(result), result.error.code) == (step, code)
     assert result.error.fix
     position = KEYS.index(step)
-    assert [each.state for each in result.steps] == ["ok"] * position + ["failed"] + ["skipped"] * (len(KEYS) - 1 - position)
+    assert [each.state for each in result.steps] == ["ok"] * position + ["failed"] + ["skipped"] * (
+        len(KEYS) - 1 - position
+    )
 
 
 def test_user_without_access_fails_at_the_socket_and_sudo_shows_in_the_channel(

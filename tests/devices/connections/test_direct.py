@@ -43,7 +43,7 @@ def _target(transport: str, address: str = "", port: int = 1, **changes: object)
     target = ConnectionTarget(
         "device", "engine host", address, port, Authentication(""), connect_timeout_s=5, request_timeout_s=10
     )
-    return replace(target, transport=transport, **changes)  # type: ignore[arg-type]
+    return replace(target, transport=transport, **changes)
 
 
 def _settings(authority: Authority, client: Pair | None) -> TlsSettings:
@@ -100,7 +100,7 @@ def test_engine_over_tls_serves_requests_streams_and_the_library(lease_host: Lea
             "plain": {"transport": "tcp"},
         }.items():
             with pytest.raises(DeviceError) as caught:
-                open_engine(replace(target, **changes))  # type: ignore[arg-type]
+                open_engine(replace(target, **changes))
             refusals[name] = caught.value
 
     assert {name for container in listed for name in container["Names"]} == _names(host)

@@ -93,7 +93,7 @@ def _answers(host: Host, facts: HostFacts) -> bool:
 
 
 def _target(fleet: Fleet, host: Host, **changes: object) -> ConnectionTarget:
-    return replace(target_of(fleet, host, by_key(fleet, USER)), **changes)  # type: ignore[arg-type]
+    return replace(target_of(fleet, host, by_key(fleet, USER)), **changes)
 
 
 def _refused(engine: Engine, method: str, path: str, body: object = None) -> int:
