@@ -38,11 +38,11 @@ def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip(".-")[:80] or "unnamed"
 
 
-class _Pieces(File):
+class _Pieces(File):  # type: ignore[type-arg]
     """Bytes that come piece by piece, as a file that Django's storages can save. Remembers what its source raised."""
 
     def __init__(self, pieces: Iterable[bytes], name: str) -> None:
-        super().__init__(None, name)  # type: ignore[arg-type]
+        super().__init__(None, name)
         self._pieces = iter(pieces)
         self._rest = b""
         self.failure: BaseException | None = None
