@@ -84,6 +84,7 @@ def test_add_with_a_password_stores_device_and_log_in(administrator: Client) -> 
     device = Device.objects.get()
     assert answer.headers["Location"] == f"/devices/{device.pk}/"
     assert device.groups == ["berlin", "production"]
+    assert device.credential is not None
     assert (device.credential.name, device.credential.password) == ("op@new-host", PASSWORD)
 
 
@@ -107,6 +108,7 @@ def test_add_with_user_and_port_in_the_address_takes_them_apart(administrator: C
     administrator.post("/devices/add/", typed(address="deploy@example.org:2222", username=""))
 
     device = Device.objects.get()
+    assert device.credential is not None
     assert (device.address, device.port, device.credential.username) == ("example.org", 2222, "deploy")
 
 
