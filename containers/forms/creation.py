@@ -193,6 +193,8 @@ def _network_doubts(device: Device, draft: Draft, rows: Iterable[Container]) -> 
     for place, row in draft.filled("network"):
         name = row["name"].strip()
         network = known.get(name)
+        if network is None and name == "bridge":
+            continue  # the default one is always there; podman calls it otherwise in its list
         if network is None:
             found[f"network:{place}:name"] = f"{device.name} has no network {name[:60]}: create it first."
             continue

@@ -150,7 +150,9 @@ def create_body(
             if address:
                 config["MacAddress"] = address
     body = {**config, "HostConfig": host}
-    if networks:
+    # The mode alone says it, under the one name that Docker and podman share.
+    is_default = len(networks) == 1 and networks[0][0] in _DEFAULT_NETWORKS and not networks[0][1]
+    if networks and not is_default:
         body["NetworkingConfig"] = {"EndpointsConfig": dict(networks)}
     return body, later
 

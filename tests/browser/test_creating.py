@@ -15,7 +15,11 @@ from tests.browser.logpages import LogServer
 from tests.containers.logstage import add_user, session_cookie
 from tests.factories import ContainerFactory, DeviceFactory, ImageFactory, NetworkFactory
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.timeout(180, func_only=True),
+]
 
 
 @contextmanager

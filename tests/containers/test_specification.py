@@ -319,3 +319,12 @@ def test_differences_tell_what_is_lost() -> None:
         "On the network rec-front it lacks the alias rec-rich.",
     ]
     assert "s3cret" not in str(found)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_create_body_for_the_default_network_says_it_by_the_mode_alone(engine: str) -> None:
+    body, later = create_body(spec(engine, "plain"), APIS[engine])
+
+    assert "NetworkingConfig" not in body
+    assert body["HostConfig"]["NetworkMode"] == "bridge"
+    assert later == []

@@ -178,6 +178,7 @@ def taken(device: Device) -> Container:
         ({"port_ip": "10.0.0.1", "port_host": "8080", "port_container": "80"}, ""),
         ({"port_host": "8080", "port_container": "80", "port_protocol": "udp"}, ""),
         ({"network_name": "front", "network_ipv4": "10.1.2.10"}, ""),
+        ({"network_name": "bridge"}, ""),
     ],
 )
 def test_what_is_known_of_the_host_is_told_before_and_can_be_overruled(
