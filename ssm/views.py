@@ -21,7 +21,7 @@ from devices.models import Device, now
 from registries.models import Origin
 from ssm.lib.access import allowed
 from ssm.lib.database import database_work
-from ssm.lib.roles import can_administer, can_view
+from ssm.lib.roles import Right, can, can_administer, can_view
 from ssm.lib.tables import text_of
 
 # Longer lists of what needs somebody end in a link to the filtered table.
@@ -142,5 +142,6 @@ def _pages(request: HttpRequest) -> list[dict[str, Any]]:
     ]
     if can_administer(request.user):
         pages.append(_item("Add a device", "", reverse("devices:add"), "plus"))
+    if can(request.user, Right.MANAGE_REGISTRIES):
         pages.append(_item("Add a registry account", "", reverse("registries:add"), "plus"))
     return pages

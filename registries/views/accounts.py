@@ -16,7 +16,7 @@ from registries.services import Accounts, account_changed, check_now, entries, k
 from registries.services.testing import untried_steps
 from ssm.lib.access import allowed
 from ssm.lib.htmx import is_partial, render_page
-from ssm.lib.roles import can_administer, can_operate, can_view
+from ssm.lib.roles import Right, can_operate, can_view, holds
 
 _REPOSITORIES_SHOWN = 20
 
@@ -77,7 +77,7 @@ def login_facts(registry: Registry) -> list[tuple[str, str]]:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@allowed(can_administer)
+@allowed(holds(Right.MANAGE_REGISTRIES))
 def add(request: HttpRequest) -> HttpResponse:
     """Choose a provider (first step), then fill in its fields (``?provider=``)."""
     chosen = request.GET.get("provider", "")
@@ -97,7 +97,7 @@ def _prefilled(request: HttpRequest, provider: str) -> dict[str, str]:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@allowed(can_administer)
+@allowed(holds(Right.MANAGE_REGISTRIES))
 def edit(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """The form of an existing account; stored secrets stay where nothing is typed."""
     registry = find_registry(request, pk)
@@ -131,7 +131,7 @@ def _edit(request: HttpRequest, form: RegistryForm, context: dict[str, Any]) -> 
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@allowed(can_administer)
+@allowed(holds(Right.MANAGE_REGISTRIES))
 def delete(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Ask back, then remove the account: its images are asked for anonymously from then on."""
     registry = find_registry(request, pk)

@@ -18,7 +18,7 @@ from registries.services import access_of, known_repository
 from registries.services.testing import Test, Verdict, note_verdict
 from registries.views.accounts import find_registry
 from ssm.lib.errors import SsmError
-from ssm.lib.roles import can_administer
+from ssm.lib.roles import Right, can
 from ssm.lib.tables import text_of
 
 
@@ -37,7 +37,7 @@ async def test(request: HttpRequest) -> HttpResponseBase:
 
 def _prepare(request: HttpRequest) -> tuple[Test, Registry | None] | HttpResponse:
     """The test, and the stored account that it is of; or the faults of the form. For administrators alone."""
-    if not can_administer(request.user):
+    if not can(request.user, Right.MANAGE_REGISTRIES):
         raise PermissionDenied
     registry = _stored(request)
     repository = text_of(request.POST, "test_repository")
