@@ -107,8 +107,8 @@ def network_lists(request: HttpRequest) -> dict[str, Any]:
     )
     visible = Network.objects.visible_to(request.user)
     drivers = visible.exclude(driver="").order_by("driver").values_list("driver", flat=True).distinct()
-    projects = visible.exclude(compose_project="").order_by("compose_project")
-    projects = projects.values_list("compose_project", flat=True).distinct()
+    of_projects = visible.exclude(compose_project="").order_by("compose_project")
+    projects = of_projects.values_list("compose_project", flat=True).distinct()
     return {
         "uses": USES,
         "groupings": GROUPINGS,

@@ -163,7 +163,7 @@ def bulk(request: HttpRequest) -> HttpResponse:
             return start_all(request, items, title=f"Remove {count}", back=back)
         consistency = BackupForm(request.POST)
         wanted = consistency.cleaned_data["consistency"] if consistency.is_valid() else "running"
-        items = backup_items(signed_in(request).user, chosen, wanted)
+        items = backup_items(signed_in(request), chosen, wanted)
         return start_all(request, items, title=f"Back up {count}", back=back)
     context = {
         "kind": kind,

@@ -71,15 +71,15 @@ class VolumeFilter:
         if self.driver:
             volumes = volumes.filter(driver=self.driver)
         if self.use in ("used", "unused"):
-            volumes = volumes.with_use().filter(is_used=self.use == "used")
+            volumes = volumes.with_use().filter(Q(("is_used", self.use == "used")))
         elif self.use:
             volumes = volumes.filter(is_anonymous=self.use == "anonymous")
         if self.safety:
             volumes = volumes.with_safety()
             volumes = {
-                "planned": volumes.filter(has_plan=True),
-                "some": volumes.filter(backed_up_at__isnull=False),
-                "none": volumes.filter(backed_up_at=None),
+                "planned": volumes.filter(Q(("has_plan", True))),
+                "some": volumes.filter(Q(("backed_up_at__isnull", False))),
+                "none": volumes.filter(Q(("backed_up_at", None))),
             }[self.safety]
         return volumes
 

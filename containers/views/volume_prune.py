@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
@@ -102,7 +103,7 @@ def prune(request: HttpRequest) -> HttpResponse:
 
 def previews(devices: list[Device], scope: str) -> list[HostPreview]:
     """What goes from each host that has something to remove, the largest first. One query."""
-    rows = Volume.objects.filter(device__in=devices).for_page().filter(is_used=False)
+    rows = Volume.objects.filter(device__in=devices).for_page().filter(Q(("is_used", False)))
     if scope == "anonymous":
         rows = rows.filter(is_anonymous=True)
     by_id = {device.pk: device for device in devices}

@@ -64,7 +64,7 @@ def test_volume_is_made_refused_twice_kept_while_used_and_removed(engine: str, m
     assert pruned.outcome.startswith("3 volumes removed")
     assert not {used, name} & yard.names()
     assert not Volume.objects.filter(device=device, name__in=[used, name]).exists()
-    assert ended_with(request_backup(user, device, used, "running").operation) == ("failed", "volume_gone")  # type: ignore[arg-type]
+    assert ended_with(request_backup(user, device, used, "running").operation) == ("failed", "volume_gone")
     assert Backup.objects.get().state == "failed" and yard.helpers() == []
 
 
@@ -174,8 +174,8 @@ def test_cut_link_leaves_no_backup_until_the_host_is_back(make_yard: MakeYard, b
 
     pack = backups.pack
 
-    def cutting(run, stream, expected):  # type: ignore[no-untyped-def]
-        def pieces():  # type: ignore[no-untyped-def]
+    def cutting(run, stream, expected):
+        def pieces():
             for number, piece in enumerate(stream):
                 if number == 1:
                     pool.close_all()
