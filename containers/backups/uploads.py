@@ -85,7 +85,8 @@ def _root(file: IO[bytes], packing: str) -> str:
     try:
         with unpacked(file, packing) as stream:
             first = stream.read(128 * 1024)
-        member = tarfile.open(fileobj=io.BytesIO(first), mode="r:").next()
+        with tarfile.open(fileobj=io.BytesIO(first), mode="r:") as archive:
+            member = archive.next()
     except (OSError, EOFError, ValueError, zstandard.ZstdError, tarfile.TarError):
         return ""  # whoever reads it to its end will say what is wrong
     name = member.name if member is not None else ""
