@@ -90,7 +90,7 @@ class PackageCache:
         return self.directory / what / "etc"
 
     def fetch(self, what: str) -> None:
-        """Have `what` (`base`, `podman`, `haproxy`, `20`, `26`, `28`) unpacked; downloads only when it is not there yet."""
+        """Unpack `what` (`base`, `podman`, `haproxy`, `20`, `26`, `28`); downloaded only where it is missing."""
         if self.usr(what).is_dir():
             return
         with hold_lock(self.directory / ".lock"):
