@@ -55,7 +55,7 @@ def test_form_adds_rows_completes_images_and_explains_mistakes(
     with opened(browser, log_server) as page:
         page.goto("/containers/new/")
         page.get_by_label("Name", exact=True).first.fill("web")
-        page.get_by_label("Device").select_option(label="quay")
+        page.get_by_label("Device", exact=True).select_option(label="quay")
         expect(page.locator("#network-choices option[value=front]")).to_have_count(1)
         expect(page.locator("#new-name")).to_have_value("web")
         page.get_by_label("Image", exact=True).press_sequentially("demo/w")
