@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
@@ -46,6 +47,8 @@ class RegistryAdmin(admin.ModelAdmin[Registry]):
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """With ``?provider=`` its form; without, the page where providers are chosen."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
         if provider_or_none(request.GET.get("provider", "")) is None:
             return HttpResponseRedirect(reverse("registries:add"))
         return super().add_view(request, form_url, extra_context)

@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from django.contrib.admin import AdminSite, ModelAdmin
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from ssm.accounts.audit import record_audit, snapshot
 from ssm.lib.roles import Right, can_everywhere
@@ -100,12 +104,17 @@ class SsmAdminSite(AdminSite):
         guarded = type(kind.__name__, (Guarded, kind), {"__module__": kind.__module__, "__doc__": kind.__doc__})
         super().register(model_or_iterable, guarded, **options)
 
+    @method_decorator(login_not_required)
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """To the one log-in there is, which knows of the second factor and of too many failures."""
-        if request.user.is_authenticated:
+        target = request.GET.get("next", "")
+        if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
+            target = reverse("admin:index")
+        if not request.user.is_authenticated:
+            return redirect_to_login(target)
+        if not self.has_permission(request):
             raise PermissionDenied
-        target = request.GET.get("next") or request.get_full_path()
-        return redirect_to_login(target)
+        return redirect(target)
 
     def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """To the page of one's own account."""

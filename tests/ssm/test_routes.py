@@ -445,6 +445,8 @@ def world(django_db_setup: None, django_db_blocker: Any) -> Iterator[World]:
 
 
 DENIED = (403, 404)
+# A host that did not answer is not asked again at once: another answer to the second who asks.
+ASKED_AGAIN = {"containers:log_download": 503}
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=str)
@@ -453,7 +455,7 @@ def test_route_answers_whom_it_is_for_alone(route: Route, world: World) -> None:
         status = world.ask(who, route).status_code
 
         if who in route.allowed:
-            assert status == route.good, who
+            assert status in (route.good, ASKED_AGAIN.get(route.name)), who
         elif who == "anonymous" or route.name == "login":
             assert status == 302, f"{who} is sent to the log-in, or on"
         else:
@@ -498,7 +500,10 @@ def test_page_of_lists_names_nothing_beyond_the_limit(route: Route, who: str, wo
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.takes], ids=str)
 def test_route_of_an_unknown_object_is_not_found(route: Route, world: World) -> None:
-    nothing = {name: 2**31 if name in ("user", "role") else uuid.uuid4() for name in route.takes.split()}
+    nothing = {
+        name: 2**31 if name in ("user", "role", "host_key", "host_key_rule") else uuid.uuid4()
+        for name in route.takes.split()
+    }
 
     assert world.ask("administrator", route, nothing).status_code == 404
 
@@ -539,7 +544,9 @@ def test_admin_lets_in_staff_alone(world: World) -> None:
     # The admin sends on to its own log-in, which is closed to who is logged in already.
     assert answers == {"administrator": 200, "operator": 302, "viewer": 302, "stranger": 302, "anonymous": 302}
     assert world.get("operator", "/admin/login/").status_code == 403
-    assert world.get("anonymous", "/admin/").headers["Location"] == "/login/?next=/admin/"
+    assert world.get("administrator", "/admin/login/?next=/admin/auth/").headers["Location"] == "/admin/auth/"
+    assert world.get("administrator", "/admin/login/?next=//evil.example/").headers["Location"] == "/admin/"
+    assert world.get("anonymous", "/admin/login/?next=/admin/").headers["Location"] == "/login/?next=/admin/"
 
 
 def test_admin_apps_are_all_in_the_table() -> None:
