@@ -467,7 +467,7 @@ def test_route_answers_whom_it_is_for_alone(route: Route, world: World) -> None:
 def test_route_takes_its_right_and_no_other(route: Route, world: World) -> None:
     right = route.allowed.right
 
-    assert world.ask(just(right), route).status_code == route.good
+    assert world.ask(just(right), route).status_code in (route.good, ASKED_AGAIN.get(route.name))
     if right is not Right.SEE:
         assert world.ask(all_but(right), route).status_code in DENIED
         assert world.ask(just(Right.SEE), route).status_code in DENIED
@@ -482,7 +482,7 @@ def test_route_of_an_object_holds_within_the_limit_of_the_role(route: Route, wor
     assert world.ask("elsewhere", route).status_code in DENIED
     assert world.ask("labelled", route).status_code in DENIED
     if not GLOBAL & set(route.takes.split()) and route.allowed.right not in WITHOUT_LIMIT:
-        assert world.ask("here", route).status_code == route.good
+        assert world.ask("here", route).status_code in (route.good, ASKED_AGAIN.get(route.name))
 
 
 @pytest.mark.parametrize("who", ["elsewhere", "labelled"])
