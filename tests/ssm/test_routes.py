@@ -350,7 +350,7 @@ def _of_people() -> dict[str, Any]:
 def _nested() -> transaction.Atomic:
     """A block to be taken back, in which views may begin what they take for the outermost, as in Django's own tests."""
     block = transaction.atomic()
-    block._from_testcase = True  # type: ignore[attr-defined]
+    block._from_testcase = True
     return block
 
 
