@@ -8,6 +8,7 @@ from tests.fleet.contents import compose_labels
 
 # Debian bookworm's own engine: one engine for all, so that the download stays small.
 ENGINE = "20"
+_DATA = "/data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class _Container:
     project: str = ""  # the name is then <project>-<service>-1, as Docker Compose names it
     restart: str = "always"  # so that all come back when the machine was restarted
     port: int = 0
+    data: str = ""  # where a volume of its own is mounted
     acts: tuple[str, ...] = ("start",)
 
     def plan(self) -> ContainerPlan:
@@ -44,6 +46,8 @@ class _Container:
             env={"TITLE": self.title, "LOG_LEVEL": "info", "DATABASE_PASSWORD": "demo-only"},
             restart=self.restart,
             ports={80: self.port} if self.port else {},
+            volumes={f"{self.project or self.name}_{self.name}-data": self.data} if self.data else {},
+            network=f"{self.project}_default" if self.project else "",
             acts=self.acts,
         )
 
@@ -66,7 +70,7 @@ HOSTS = (
         _Container("web", recipes.WEB, "2.4.1", "Shop", "mdi:storefront", project="shop", port=8080),
         _Container("api", recipes.API, "1.18.0", "Shop API", "mdi:api", project="shop"),
         _Container("worker", recipes.WORKER, "1.18.0", "Shop worker", "mdi:cog", project="shop"),
-        _Container("db", recipes.DATABASE, "16.4.0", "Shop database", "mdi:database", project="shop"),
+        _Container("db", recipes.DATABASE, "16.4.0", "Shop database", "mdi:database", project="shop", data=_DATA),
         _Container(
             *("thumbnails", recipes.THUMBNAILS, "0.9.3", "Thumbnails", "mdi:image"),
             restart="no",
@@ -77,14 +81,19 @@ HOSTS = (
         "lagoon",
         ("demo", "blog"),
         _Container("site", recipes.BLOG, "5.91.0", "Blog", "mdi:post", project="blog", port=8080),
-        _Container("db", recipes.DATABASE, "16.4.0", "Blog database", "mdi:database", project="blog"),
-        _Container("search", recipes.SEARCH, "8.15.2", "Blog search", "mdi:magnify", project="blog"),
+        _Container("db", recipes.DATABASE, "16.4.0", "Blog database", "mdi:database", project="blog", data=_DATA),
+        _Container("search", recipes.SEARCH, "8.15.2", "Blog search", "mdi:magnify", project="blog", data=_DATA),
         _Container("nightly-backup", recipes.BACKUP, "0.17.1", "Nightly backup", "mdi:backup-restore", restart="no"),
     ),
     _host(
         "summit",
         ("demo", "tools"),
-        _Container("metrics", recipes.METRICS, "2.54.1", "Metrics", "mdi:chart-line", project="monitoring", port=9090),
+        _Container(
+            *("metrics", recipes.METRICS, "2.54.1", "Metrics", "mdi:chart-line"),
+            project="monitoring",
+            port=9090,
+            data=_DATA,
+        ),
         _Container(
             *("alerts", recipes.ALERTS, "0.27.0", "Alerts", "mdi:bell"), project="monitoring", acts=("start", "pause")
         ),

@@ -15,6 +15,7 @@ class ContainerPlan:
     """One container that a host should have, and what was done to it after its creation.
 
     `image` is a reference that the host has or can pull; `acts` are Engine verbs in turn (start, pause, kill).
+    `volumes` are names of volumes by the paths they are mounted at; `network` is made where it is missing.
     """
 
     name: str
@@ -24,6 +25,8 @@ class ContainerPlan:
     restart: str = "always"
     ports: Mapping[int, int] = field(default_factory=dict)
     tty: bool = False
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    network: str = ""
     acts: tuple[str, ...] = ("start",)
 
 
@@ -89,6 +92,7 @@ def fill(host: EngineAccess, plans: tuple[ContainerPlan, ...]) -> None:
     """
     states: dict[str, Any] = {name.lstrip("/"): item["State"] for item in host.containers() for name in item["Names"]}
     fresh = [plan for plan in plans if states.get(plan.name, "created") in ("created", "configured")]
+    _make_networks(host, fresh)
     for plan in fresh:
         if plan.name not in states:
             host.run(
@@ -98,6 +102,8 @@ def fill(host: EngineAccess, plans: tuple[ContainerPlan, ...]) -> None:
                 tty=plan.tty,
                 restart=plan.restart,
                 ports=plan.ports,
+                volumes=plan.volumes,
+                network=plan.network,
                 start=False,
             )
         for act in plan.acts[:1]:
@@ -105,6 +111,17 @@ def fill(host: EngineAccess, plans: tuple[ContainerPlan, ...]) -> None:
     for plan in fresh:
         for act in plan.acts[1:]:
             host.api("POST", f"/containers/{plan.name}/{act}")
+
+
+def _make_networks(host: EngineAccess, plans: list[ContainerPlan]) -> None:
+    """Make the networks that the plans name and the host lacks, labelled as Docker Compose labels them."""
+    wanted = {plan.network: plan.labels for plan in plans if plan.network}
+    there = {network["Name"] for network in host.api("GET", "/networks")} if wanted else set()
+    for name, labels in wanted.items():
+        if name not in there:
+            project = labels.get("com.docker.compose.project", "")
+            marks = {"com.docker.compose.project": project, "com.docker.compose.network": "default"} if project else {}
+            host.api("POST", "/networks/create", {"Name": name, "CheckDuplicate": True, "Labels": marks})
 
 
 def restore_states(host: EngineAccess, plans: tuple[ContainerPlan, ...]) -> None:

@@ -76,12 +76,15 @@ class EngineAccess:
         tty: bool = False,
         restart: str = "no",
         ports: Mapping[int, int] | None = None,
+        volumes: Mapping[str, str] | None = None,
+        network: str = "",
         start: bool = True,
     ) -> str:
         """Create a container and start it (unless `start` is false); returns its id.
 
         `image` is a recipe, or a reference such as `test/lines` or `demo/web:1.1.0`; those of `recipes` are brought to
-        the host when it lacks them. `ports` maps ports of the container to ports of the host.
+        the host when it lacks them. `ports` maps ports of the container to ports of the host, `volumes` names of
+        volumes to paths in it; `network` is the name of one that the host has.
         """
         recipe = RECIPES.get(image.partition(":")[0]) if isinstance(image, str) else image
         reference = image if isinstance(image, str) else image.name
@@ -101,8 +104,11 @@ class EngineAccess:
                 "RestartPolicy": {"Name": restart},
                 "PortBindings": bindings,
                 "CgroupParent": f"/{self._control_group}",
+                "Binds": [f"{volume}:{path}" for volume, path in (volumes or {}).items()],
             },
         }
+        if network:
+            settings["HostConfig"]["NetworkMode"] = network
         if command is not None:
             settings["Cmd"] = command
         created: dict[str, Any] = self.api("POST", f"/containers/create?name={name}", settings)
