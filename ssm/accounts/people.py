@@ -6,10 +6,10 @@ audit, and counts at once for what is open.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth.models import Group, User
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from ssm.accounts.audit import record_audit, snapshot
@@ -18,7 +18,10 @@ from ssm.accounts.models import Account, Role
 from ssm.accounts.models.audit import now
 from ssm.accounts.second_factor import remove as remove_second_factor
 from ssm.accounts.sessions import end_sessions
-from ssm.lib.roles import BUILT_IN, Right, can_everywhere, grants_of, permissions_of
+from ssm.lib.roles import BUILT_IN, Right, can_everywhere, held_by, permissions_of
+
+# Names the lock of PostgreSQL under which it is seen to that somebody can manage users.
+_LAST_MANAGER: Final = 0x55534552
 
 
 def roles() -> QuerySet[Role]:
@@ -37,7 +40,8 @@ def may_change(user: User, other: User) -> bool:
     """Whether the user may change the other's account: whoever sets a password can log in with it."""
     if other.is_superuser and not user.is_superuser:
         return False
-    return holds_all(user, grants_of(other).scopes)
+    # All that the account stands for: one that is inactive can be made active with the same password.
+    return holds_all(user, held_by(other))
 
 
 def managers() -> QuerySet[User]:
@@ -51,6 +55,9 @@ def managers() -> QuerySet[User]:
 
 
 def _keep_a_manager() -> None:
+    """Refuse what was done if nobody is left. Two who take the right from each other at once come here in turn."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LAST_MANAGER])
     if not managers().exists():
         raise Refused("Nobody could manage users any more.", fix="Give another active user a role that manages users.")
 

@@ -129,6 +129,14 @@ def grants_of(user: SomeUser) -> Grants:
     return known
 
 
+def held_by(user: User) -> frozenset[Right]:
+    """The rights that the account stands for, also one that may not log in now. At most two queries, never remembered.
+
+    Of those who may not log in `grants_of` tells nothing; whoever lets them log in again gives all of this.
+    """
+    return frozenset(_read(user).scopes)
+
+
 def set_grants(user: SomeUser, grants: Grants) -> None:
     """What this user object holds from now on: those of a token may be fewer than those of its user."""
     setattr(user, _KEPT_AS, grants)
