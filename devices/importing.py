@@ -13,7 +13,7 @@ from devices.rules.device_lists import parse_list
 from devices.rules.imports import Found, ImportedHost
 from devices.rules.inventories_yaml import parse_inventory
 from devices.rules.ssh_config import parse_ssh_config
-from devices.services import may_manage
+from devices.services import default_credential, may_manage, may_use
 from ssm.accounts.audit import record_audit, snapshot
 from ssm.lib.roles import Right, SomeUser
 
@@ -124,14 +124,20 @@ def _add_one(row: Planned, logins: Mapping[str, Credential | None], groups: Sequ
     host = row.host
     names = list(dict.fromkeys([*groups, *host.groups]))[:20]
     if not may_manage(user, names):
-        reason = "Your role is limited to some groups: name one of them for all."
+        reason = "Your role is limited to some groups: name one of them for all, and no other."
         return Result(row.name, host.address, FAILED, reason)
+    credential = logins.get(host.username)
+    default = default_credential(names) if credential is None else None
+    if default is not None and not may_use(user, default):
+        return Result(
+            row.name, host.address, FAILED, "The default log-in of these groups is also for devices of others."
+        )
     device = Device(
         name=row.name,
         address=host.address,
         port=host.port,
         groups=names,
-        credential=logins.get(host.username),
+        credential=credential,
         address_family=host.address_family,
         compression=host.compression,
         become=host.become,

@@ -176,11 +176,24 @@ def pinned_keys(keys: Iterable[AcceptedKey]) -> tuple[PinnedKey, ...]:
     return tuple(PinnedKey(key_type=key.key_type, key_base64=key.key_base64) for key in keys)
 
 
-def may_manage(user: SomeUser, groups: Iterable[str]) -> bool:
-    """Whether the user may add, or move, a device into these groups: it must not leave what he may manage."""
-    names = set(groups)
+def may_manage(user: SomeUser, groups: Iterable[str], *, kept: Iterable[str] = ()) -> bool:
+    """Whether the user may add, or move, a device into these groups.
+
+    It must not leave what the user may manage, nor come into groups of others: these have default log-ins, and people
+    who act on what is in them. ``kept`` are groups that it is in already.
+    """
     scopes = grants_of(user).of(Right.MANAGE_DEVICES)
-    return any(all(not limit.labels and names & set(limit.device_groups) for limit in scope) for scope in scopes)
+
+    def within(some: set[str]) -> bool:
+        return any(all(not limit.labels and some & set(limit.device_groups) for limit in scope) for scope in scopes)
+
+    names = set(groups)
+    return within(names) and all(within({name}) for name in names - set(kept))
+
+
+def may_use(user: SomeUser, credential: Credential) -> bool:
+    """Whether the user may have devices log in with it: at a server of his choice, he could read it. One query."""
+    return Credential.objects.permitted(user, Right.MANAGE_DEVICES).filter(pk=credential.pk).exists()
 
 
 def effective_credential(device: Device) -> Credential | None:

@@ -27,6 +27,7 @@ from devices.services import (
     default_credential,
     hops_of,
     may_manage,
+    may_use,
     note_configured,
     pinned_keys,
     trust_host_key,
@@ -189,10 +190,10 @@ class DeviceForm(LoginFields, forms.ModelForm[Device]):
         return self._typed_address.host
 
     def clean_groups(self) -> list[str]:
-        """Distinct names in the order typed, among them one that the user may manage."""
+        """Distinct names in the order typed: among them one that the user may manage, and none new of others."""
         names = clean_group_names(self.cleaned_data["groups"])
-        if not may_manage(self.user, names):
-            raise forms.ValidationError("Your role is limited to some groups: name one of them.")
+        if not may_manage(self.user, names, kept=self.instance.groups):
+            raise forms.ValidationError("Your role is limited to some groups: name one of them, and no other.")
         return names
 
     def clean_docker_socket(self) -> str:
@@ -265,6 +266,8 @@ class DeviceForm(LoginFields, forms.ModelForm[Device]):
             self._group_credential = default_credential(data.get("groups") or [])
             if self._group_credential is None:
                 self.add_error("groups", "None of these groups has a default log-in: set one under Devices, Groups.")
+            elif not may_use(self.user, self._group_credential):
+                self.add_error("groups", "The default log-in of these groups is also for devices of others.")
         else:
             self._read_key_file(data)
             self.check_login(data)

@@ -15,7 +15,7 @@ from devices.rules.recipes import HostFacts, kit_for
 from devices.services import effective_credential
 from devices.views.devices import find_device
 from ssm.lib.access import allowed
-from ssm.lib.roles import can_administer
+from ssm.lib.roles import Right, can_administer
 from ssm.lib.tables import choice_of
 
 _OFFERED: Final = (Grade.WATCH, Grade.OPERATE, Grade.EVERYTHING)
@@ -35,7 +35,7 @@ class AbilityRow:
 @allowed(can_administer)
 def access(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """The device's grade now, and the kit for the wished one (``grade`` in the address)."""
-    device = find_device(request, pk)
+    device = find_device(request, pk, Right.MANAGE_DEVICES)
     wished = Grade(choice_of(request.GET, "grade", [grade.value for grade in _OFFERED]) or Grade.WATCH.value)
     kit = kit_for(wished, _facts(device))
     has = set(device.access_abilities) if device.access_checked_at else None

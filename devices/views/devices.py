@@ -37,7 +37,7 @@ from devices.work import kind_named, request_now
 from ssm.accounts.audit import record_audit, snapshot
 from ssm.lib.access import allowed
 from ssm.lib.htmx import is_partial, render_page
-from ssm.lib.roles import can_administer, can_operate, can_view
+from ssm.lib.roles import Right, can_administer, can_operate, can_view
 from ssm.lib.tables import Choice, chips, choice_of, order_by, page_of, sort_of, text_of
 
 STATES: Final = tuple(Choice(state.value, state.label.capitalize()) for state in Device.State)
@@ -58,9 +58,10 @@ _AUDITED: Final = ("jumps", "host_keys")
 _CONTAINERS_SHOWN: Final = 50
 
 
-def find_device(request: HttpRequest, pk: uuid.UUID) -> Device:
-    """The device if it exists and the user may see it, else 404."""
-    return get_object_or_404(Device.objects.visible_to(request.user).select_related("credential", "usage"), pk=pk)
+def find_device(request: HttpRequest, pk: uuid.UUID, right: Right = Right.SEE) -> Device:
+    """The device if it exists and the user holds the right on it, else 404."""
+    devices = Device.objects.permitted(request.user, right)
+    return get_object_or_404(devices.select_related("credential", "usage"), pk=pk)
 
 
 @require_GET
@@ -134,7 +135,7 @@ def add(request: HttpRequest) -> HttpResponse:
 @allowed(can_administer)
 def edit(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """The form of an existing device."""
-    device = find_device(request, pk)
+    device = find_device(request, pk, Right.MANAGE_DEVICES)
     form = DeviceForm(*_typed(request), instance=device, user=request.user)
     return _edit(request, form, {"device": device, "device_name": device.name, "steps": untried_steps()})
 
@@ -161,7 +162,7 @@ def _edit(request: HttpRequest, form: DeviceForm, context: dict[str, Any]) -> Ht
 @allowed(can_administer)
 def delete(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Ask for the device's name, then delete it with all that is known of its containers."""
-    device = find_device(request, pk)
+    device = find_device(request, pk, Right.MANAGE_DEVICES)
     carried = Device.objects.visible_to(request.user).filter(jumps__via=device).distinct()
     # Those that this user may not see keep it all the same.
     is_jump_host = device.carried.exists()
@@ -184,7 +185,7 @@ def delete(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 @allowed(can_administer)
 def retry(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Try an unreachable device now instead of at its next turn."""
-    device = find_device(request, pk)
+    device = find_device(request, pk, Right.MANAGE_DEVICES)
     request_attempt_now(device)
     messages.success(request, f"{device.name} is tried now.")
     return redirect(device)
@@ -194,7 +195,7 @@ def retry(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 @allowed(can_operate)
 def run(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Have the work of a ``kind`` (sweep, statistics, updates) done now, whatever its schedule says."""
-    device = find_device(request, pk)
+    device = find_device(request, pk, Right.OPERATE)
     wanted = kind_named(request.POST.get("kind", ""))
     if wanted is None:
         return HttpResponse("Unknown kind of work.\n", status=400, content_type="text/plain")
@@ -220,14 +221,19 @@ def schedule(request: HttpRequest) -> HttpResponse:
 @allowed(can_administer)
 def accept_host_key(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Trust the host key that a test showed, in place of all older ones, and try the device at once."""
-    device = find_device(request, pk)
+    device = find_device(request, pk, Right.MANAGE_DEVICES)
     try:
         key = parse_host_key(f"{request.POST.get('host_key_type', '')} {request.POST.get('host_key_base64', '')}")
     except HostKeyError:
         return HttpResponse("This is no host key.\n", status=400, content_type="text/plain")
     if request.POST.get("hop"):
         return _accept_jump_key(request, device, key)
+    before = snapshot(device, *_AUDITED)
     replace_host_keys(device, key, request.user)
+    after = snapshot(device, *_AUDITED)
+    record_audit(
+        request.user, "hostkey.accept", device, before=before, after=after, outcome=key.fingerprint, request=request
+    )
     request_attempt_now(device)
     messages.success(request, f"The host key {key.fingerprint} of {device.name} is trusted from now on.")
     return redirect(device)
@@ -276,7 +282,7 @@ def _prepare_test(
     device = None
     if request.POST.get("device"):
         try:
-            device = find_device(request, uuid.UUID(request.POST["device"]))
+            device = find_device(request, uuid.UUID(request.POST["device"]), Right.MANAGE_DEVICES)
         except ValueError as exc:
             raise Http404 from exc
     if device is not None and "address" not in request.POST:
