@@ -112,6 +112,8 @@ class DeviceForm(LoginFields, forms.ModelForm[Device]):
         super().__init__(*args, **kwargs)
         credentials = Credential.objects.visible_to(user)
         self.user = user
+        # The log-in that was entered with the device, once stored.
+        self.new_credential: Credential | None = None
         self.has_credentials = credentials.exists()
         self.sockets = SOCKETS
         for name in SECRETS:
@@ -384,7 +386,7 @@ class DeviceForm(LoginFields, forms.ModelForm[Device]):
         wanted = f"{data['username']}@{data['name']}"[:90]
         taken = set(Credential.objects.filter(name__startswith=wanted).values_list("name", flat=True))
         names = [wanted, *(f"{wanted} ({number})" for number in range(2, len(taken) + 3))]
-        return Credential.objects.create(
+        self.new_credential = Credential.objects.create(
             name=next(name for name in names if name not in taken),
             username=data["username"],
             private_key=data["private_key"],
@@ -397,6 +399,7 @@ class DeviceForm(LoginFields, forms.ModelForm[Device]):
             key_fingerprint=self.key_fingerprint,
             public_key=self.public_key,
         )
+        return self.new_credential
 
 
 class ConnectionTestForm(DeviceForm):

@@ -149,6 +149,8 @@ def _edit(request: HttpRequest, form: DeviceForm, context: dict[str, Any]) -> Ht
     if request.method == "POST" and form.is_valid():
         device = form.store()
         action, after = "device.add" if before is None else "device.change", snapshot(device, *_AUDITED)
+        if (made := form.new_credential) is not None:
+            record_audit(request.user, "credential.add", made, after=snapshot(made), request=request)
         record_audit(request.user, action, device, before=before, after=after, request=request)
         messages.success(request, f"{device.name} is saved.")
         url = device.get_absolute_url()
@@ -231,9 +233,7 @@ def accept_host_key(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     before = snapshot(device, *_AUDITED)
     replace_host_keys(device, key, request.user)
     after = snapshot(device, *_AUDITED)
-    record_audit(
-        request.user, "hostkey.accept", device, before=before, after=after, outcome=key.fingerprint, request=request
-    )
+    record_audit(request.user, "hostkey.accept", device, before=before, after=after, request=request)
     request_attempt_now(device)
     messages.success(request, f"The host key {key.fingerprint} of {device.name} is trusted from now on.")
     return redirect(device)
@@ -251,7 +251,8 @@ def _accept_jump_key(request: HttpRequest, device: Device, key: PinnedKey) -> Ht
         messages.error(request, f"{hop.label} is a device of its own: accept its host key on its page.")
         return redirect(device)
     accept_jump_key(jump, key, request.user)
-    record_audit(request.user, "hostkey.accept", device, outcome=f"{hop.label} {key.fingerprint}", request=request)
+    after = {"jump_host": hop.label, "host_key": str(key.fingerprint)}
+    record_audit(request.user, "hostkey.accept", device, after=after, request=request)
     note_configured(Device.objects.filter(pk=device.pk))
     messages.success(request, f"The host key {key.fingerprint} of {hop.label} is trusted from now on.")
     return redirect(device)

@@ -112,7 +112,11 @@ def import_file(request: HttpRequest) -> HttpResponse:
     devices = Device.objects.permitted(request.user, Right.MANAGE_DEVICES).prefetch_related("host_keys")
     done = import_known_hosts(lines, devices, request.user)
     for device in sorted(done.added, key=lambda each: each.name):
-        record_audit(request.user, "hostkey.import", device, request=request)
+        keys = [line.text for line in done.lines if line.device == device and line.outcome == "added"]
+        record_audit(request.user, "hostkey.import", device, after={"host_keys": keys}, request=request)
+    for line in done.lines:
+        if line.outcome == "rule":
+            record_audit(request.user, "hostkeyrule.add", line.text, request=request)
     context = {
         "form": KnownHostsForm(),
         "done": done,

@@ -14,6 +14,7 @@ from registries.models import Registry, RepositoryKnowledge
 from registries.providers import PROVIDERS
 from registries.services import Accounts, account_changed, check_now, entries, known_repository
 from registries.services.testing import untried_steps
+from ssm.accounts.audit import record_audit, snapshot
 from ssm.lib.access import allowed
 from ssm.lib.htmx import is_partial, render_page
 from ssm.lib.roles import Right, can_operate, can_view, holds
@@ -121,7 +122,12 @@ def edit(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 def _edit(request: HttpRequest, form: RegistryForm, context: dict[str, Any]) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
+        is_new = form.instance._state.adding
+        # Read anew: the form has written into the row that it was made of.
+        before = None if is_new else snapshot(Registry.objects.get(pk=form.instance.pk))
         registry = form.store()
+        action = "registry.add" if is_new else "registry.change"
+        record_audit(request.user, action, registry, before=before, after=snapshot(registry), request=request)
         messages.success(request, f"{registry.name} is saved.")
         url = registry.get_absolute_url()
         return HttpResponseClientRedirect(url) if is_partial(request) else redirect(url)
@@ -137,6 +143,7 @@ def delete(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     registry = find_registry(request, pk)
     [entry] = entries([registry], with_defaults=False)
     if request.method == "POST":
+        record_audit(request.user, "registry.remove", registry, before=snapshot(registry), request=request)
         registry.delete()
         account_changed(registry)
         messages.success(request, f"{registry.name} is removed, with its stored secrets.")
