@@ -116,7 +116,7 @@ def _types_of(union: Any) -> set[str]:
 def test_sockets_are_all_in_the_table() -> None:
     assert {str(route.pattern) for route in websocket_urlpatterns} == set(SOCKETS) == set(LIMITS)
     for route in websocket_urlpatterns:
-        assert route.callback.consumer_class is SOCKETS[str(route.pattern)].consumer  # type: ignore[attr-defined]
+        assert route.callback.consumer_class is SOCKETS[str(route.pattern)].consumer
 
 
 @pytest.mark.parametrize("path", SOCKETS)
