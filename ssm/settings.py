@@ -267,7 +267,7 @@ SSM_STATISTICS_COARSE_DAYS = env_int("SSM_STATISTICS_COARSE_DAYS", 30, minimum=1
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "formatters": {"line": {"()": "ssm.lib.log_lines.LineFormatter", "format": "%(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env_str("SSM_LOG_LEVEL", "INFO").upper()},
     "loggers": {

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
 
-from ssm import views
+from ssm import reports, views
 from ssm.api.entry import urls as api_urls
 
 urlpatterns = [
@@ -14,6 +14,7 @@ urlpatterns = [
     path("search/", views.search, name="search"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
+    path("csp-report", reports.csp_report, name="csp-report"),
     path("devices/", include("devices.urls")),
     path("registries/", include("registries.urls")),
     path("", include("containers.urls")),

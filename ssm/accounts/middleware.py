@@ -20,7 +20,7 @@ _DOORS: Final = {
     "password": frozenset({"account:password"}),
     "second-factor": frozenset({"account:second-factor", "login-code"}),
 }
-_ALWAYS: Final = frozenset({"logout", "login", "healthz", "readyz"})
+_ALWAYS: Final = frozenset({"logout", "login", "healthz", "readyz", "csp-report"})
 
 
 class PeopleMiddleware:

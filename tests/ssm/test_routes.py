@@ -117,6 +117,8 @@ ROUTES = (
     Route("GET", "search", VIEWERS),
     Route("GET", "healthz", EVERYBODY),
     Route("GET", "readyz", EVERYBODY),
+    # The browser's own report, not a form.
+    Route("POST", "csp-report", EVERYBODY, good=415),
     Route("GET", "activity", VIEWERS),
     Route("GET", "operation", VIEWERS, takes="operation"),
     Route("POST", "operation", OPERATORS, good=302, takes="operation", data={"act": "cancel"}),
