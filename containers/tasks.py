@@ -85,8 +85,10 @@ def settle_operations() -> None:
     for device in doubt_silent_devices():
         publish("device", device.pk, [device.pk])
     for orphan in operations.orphans():
-        name = "containers.settle_transfer" if orphan.kind in LONG_KINDS else "containers.settle_operation"
-        enqueue(name, str(orphan.pk))
+        if orphan.kind in LONG_KINDS:
+            enqueue("containers.settle_transfer", str(orphan.pk))
+        else:
+            enqueue("containers.settle_operation", str(orphan.pk))
 
 
 @shared_task(name="containers.settle_operation")
