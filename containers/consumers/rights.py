@@ -58,7 +58,8 @@ class RightsReader:
         )
         place = ""
         try:
-            while True:
+            # The library may answer a cancellation by an error of its own, which would be taken for Redis being away.
+            while not _is_cancelled():
                 try:
                     if not place:
                         place = await self._newest(client)
@@ -87,6 +88,12 @@ class RightsReader:
                 text = fields.get(USER, b"").decode()
                 self._tell(int(text) if text.isdigit() else None)
         return place
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody wants the running task to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 _instances: WeakKeyDictionary[asyncio.AbstractEventLoop, RightsReader] = WeakKeyDictionary()
