@@ -237,7 +237,13 @@ def test_archive_from_elsewhere_is_restored(make_yard: MakeYard) -> None:
     target = f"up-{backup.pk}"[:20]
 
     restored = done(
-        request_restore(User.objects.get_or_create(username="x")[0], backup, yard.stage.device, target, mode="new")
+        request_restore(
+            User.objects.get_or_create(username="x", defaults={"is_superuser": True})[0],
+            backup,
+            yard.stage.device,
+            target,
+            mode="new",
+        )
     )
 
     assert (restored.state, restored.error_message) == ("succeeded", "")
