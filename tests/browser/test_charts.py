@@ -258,8 +258,8 @@ def test_tables_take_a_reading_without_reload(stage: Stage) -> None:
         store(stage.device, Sample(now(), HostFigures(), {stage.container.pk: usage}))
         publish("usage", stage.device.pk, [stage.device.pk])
 
-        expect(cell).to_contain_text(text)
-        expect(page.locator(f"#container-{stage.container.pk}-memory")).to_contain_text("9.0 MiB")
+        expect(cell).to_contain_text(text, timeout=20_000)
+        expect(page.locator(f"#container-{stage.container.pk}-memory")).to_contain_text("9.0 MiB", timeout=20_000)
         assert page.evaluate("window.sameDocument") is True
 
 
