@@ -4,7 +4,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from asgiref.sync import sync_to_async
@@ -16,7 +16,7 @@ from pydantic import Field
 
 from containers import batches, operations
 from containers.api.idempotency import idempotent
-from containers.api.schemas import BatchEntry, EventEntry, OperationDetail, OperationEntry
+from containers.api.schemas import BatchEntry, EventEntry, OperationDetail, OperationEntry, aware
 from containers.errors import OperationRefused
 from containers.filters import ActivityFilter, EventFilter
 from containers.models import Batch, Event, Operation
@@ -186,13 +186,8 @@ def events_list(request: HttpRequest, filters: Query[EventQuery], paging: Query[
         severity=filters.severity,
         device=str(filters.device or ""),
         container=str(filters.container or ""),
-        since=_aware(filters.since),
-        until=_aware(filters.until),
+        since=aware(filters.since),
+        until=aware(filters.until),
     )
     rows = chosen.select(Event.objects.visible_to(request.user)).select_related("device")
     return page(rows, {"time": ("-time_ns",)}, "time", paging).shown(EventEntry.of)
-
-
-def _aware(moment: datetime | None) -> datetime | None:
-    """In UTC where no zone is told."""
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

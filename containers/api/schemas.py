@@ -1,6 +1,6 @@
 """What the API tells of containers, operations, batches and events."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -313,3 +313,8 @@ class EventEntry(Schema):
             sentence=describe(event).text,
             attributes=event.attributes,
         )
+
+
+def aware(moment: datetime | None) -> datetime | None:
+    """A time that a caller gave, in UTC where no zone is told."""
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Query, Router, Schema
 from pydantic import Field
 
+from containers.api.schemas import aware
 from containers.models import Container
 from containers.statistics.reading import Series, container_series, device_series
 from devices.models import Device
@@ -56,13 +57,8 @@ def _figures(series: Series) -> Figures:
 
 
 def _ends(span: Span) -> tuple[datetime, datetime]:
-    until = _aware(span.until) or datetime.now(UTC)
-    since = _aware(span.since) or until - timedelta(hours=1)
+    until = aware(span.until) or datetime.now(UTC)
+    since = aware(span.since) or until - timedelta(hours=1)
     if not timedelta() < until - since <= _LONGEST:
         raise FieldProblem({"since": "The span must begin before it ends, and be 400 days at most."})
     return since, until
-
-
-def _aware(moment: datetime | None) -> datetime | None:
-    """In UTC where no zone is told."""
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
