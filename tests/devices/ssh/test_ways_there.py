@@ -97,12 +97,14 @@ def test_lost_jump_host_ends_the_session(servers: list[Sshd], tmp_path: Path) ->
 
 
 def _relay(one: socket.socket, other: socket.socket) -> None:
-    while True:
-        for ready in select.select([one, other], [], [], 30)[0]:
-            data = ready.recv(65536)
-            if not data:
-                return
-            (other if ready is one else one).sendall(data)
+    """Pass on what either side says until one of them is closed, by its peer or by the server that ends."""
+    with contextlib.suppress(OSError, ValueError):  # select() says ValueError of a socket that was closed here
+        while True:
+            for ready in select.select([one, other], [], [], 30)[0]:
+                data = ready.recv(65536)
+                if not data:
+                    return
+                (other if ready is one else one).sendall(data)
 
 
 def socks_server(username: bytes = b"", password: bytes = b"") -> Behaviour:
