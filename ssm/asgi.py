@@ -6,10 +6,11 @@ from typing import Any
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
-from django.core.asgi import get_asgi_application
+
+from ssm.lib import bodies
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ssm.settings")
-http_application: Any = get_asgi_application()
+http_application: Any = bodies.application()
 
 # Only after Django is set up may models be imported.
 from ssm.lib.backpressure import with_backpressure  # noqa: E402

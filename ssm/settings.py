@@ -237,6 +237,17 @@ SSM_BACKUP_LEVEL = env_int("SSM_BACKUP_LEVEL", 3, minimum=1, maximum=19)
 SSM_BACKUP_UPLOAD_MIB = env_int("SSM_BACKUP_UPLOAD_MIB", 10240, minimum=1)
 # Engines walk all files of a volume to tell its size: that is asked for this seldom (0: only when somebody asks).
 SSM_VOLUME_SIZES_HOURS = env_int("SSM_VOLUME_SIZES_HOURS", 6, minimum=0)
+# What the web process takes from the network; see ssm.serve.limits. Bodies lie in the folder while they come.
+SSM_UPLOAD_DIR = Path(env_str("SSM_UPLOAD_DIR", str(DATA_DIR / "uploads")))
+SSM_WEB_CONNECTIONS = env_int("SSM_WEB_CONNECTIONS", 4096, minimum=16)
+SSM_WEB_CONNECTIONS_PER_ADDRESS = env_int("SSM_WEB_CONNECTIONS_PER_ADDRESS", 512, minimum=8)
+SSM_WEB_REQUESTS_AT_ONCE = env_int("SSM_WEB_REQUESTS_AT_ONCE", 64, minimum=2)
+SSM_WEB_UPLOADS_AT_ONCE = env_int("SSM_WEB_UPLOADS_AT_ONCE", 4, minimum=1)
+SSM_WEB_HEAD_SECONDS = env_int("SSM_WEB_HEAD_SECONDS", 15, minimum=1, maximum=300)
+SSM_WEB_STALL_SECONDS = env_int("SSM_WEB_STALL_SECONDS", 20, minimum=1, maximum=600)
+SSM_WEB_STOP_SECONDS = env_int("SSM_WEB_STOP_SECONDS", 8, minimum=0, maximum=3600)
+# Of bodies that have no rule of their own; Django refuses what is larger too, should another server stand before it.
+DATA_UPLOAD_MAX_MEMORY_SIZE = env_int("SSM_WEB_BODY_KIB", 2560, minimum=256, maximum=65536) * 1024
 WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_AUTOREFRESH = DEBUG
 
@@ -273,7 +284,7 @@ LOGGING = {
     "loggers": {
         # Every refused handshake would be a traceback; devices.connections says it in one line.
         "paramiko": {"level": "CRITICAL"},
-        "daphne.http_protocol": {"level": "WARNING"},
+        "daphne": {"level": "WARNING"},
         # They would write URLs, signed headers and tokens; registries.client logs its requests itself.
         **{name: {"level": "WARNING"} for name in ("httpx", "httpcore", "botocore")},
         # Each log-in is in the audit.

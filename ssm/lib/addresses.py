@@ -15,10 +15,15 @@ def client_address(request: HttpRequest) -> str:
     Only what a proxy of SSM_TRUSTED_PROXIES tells in X-Forwarded-For is believed: read from its end, the first
     address that is no such proxy is the client's. Everybody else may write there what they like.
     """
-    here = _clean(str(request.META.get("REMOTE_ADDR", "")))
+    return told_address(str(request.META.get("REMOTE_ADDR", "")), str(request.META.get("HTTP_X_FORWARDED_FOR", "")))
+
+
+def told_address(peer: str, forwarded: str) -> str:
+    """The same from the connection's other end and the text of X-Forwarded-For."""
+    here = _clean(peer)
     if not here or not _is_trusted(here):
         return here
-    told = str(request.META.get("HTTP_X_FORWARDED_FOR", ""))[:2000].split(",")[-_LONGEST:]
+    told = forwarded[-2000:].split(",")[-_LONGEST:]
     for entry in reversed(told):
         address = _clean(entry)
         if not address:
@@ -27,6 +32,12 @@ def client_address(request: HttpRequest) -> str:
         if not _is_trusted(address):
             break
     return here
+
+
+def is_trusted_proxy(peer: str) -> bool:
+    """Whether a connection comes from a proxy of SSM_TRUSTED_PROXIES."""
+    address = _clean(peer)
+    return bool(address) and _is_trusted(address)
 
 
 def _clean(text: str) -> str:

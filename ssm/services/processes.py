@@ -43,7 +43,7 @@ def programs(
     # Threads take a tenth of the memory of processes, and the work is waiting for the network.
     worker = (*celery, "worker", "-P", "threads", "-l", "info", "--without-gossip", "--without-mingle")
     commands = {
-        "web": (python, "-m", "daphne", "-v", "0", "-b", web.host, "-p", str(web.port), "ssm.asgi:application"),
+        "web": (python, "manage.py", "serve", "--host", web.host, "--port", str(web.port)),
         "worker": (*worker, "-c", str(threads), "-n", "worker@%h"),
         "transfers": (*worker, "-c", str(transfers), "-Q", "transfers", "-n", "transfers@%h"),
         "beat": (*celery, "beat", "-l", "warning", "--pidfile=", "-s", str(state / "celerybeat-schedule")),

@@ -30,7 +30,7 @@ def test_image_runs_as_a_user_without_rights() -> None:
     users = re.findall(r"^USER (\S+)$", last_stage, re.MULTILINE)
     assert users == ["10001:10001"]
     assert "HEALTHCHECK" in last_stage
-    assert last_stage.index("USER ") < last_stage.index('CMD ["daphne"')
+    assert last_stage.index("USER ") < last_stage.index('CMD ["python", "manage.py", "serve"]')
 
 
 @pytest.mark.parametrize("name", OWN)
