@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand
 from containers.events.footprint import use_few_arenas
 from containers.events.leases import Leases
 from containers.events.listener import run_until_signal
+from ssm.lib.presence import announce
 
 
 class Command(BaseCommand):
@@ -19,4 +20,8 @@ class Command(BaseCommand):
 
     def handle(self, **_options: Any) -> None:
         use_few_arenas()
-        run_until_signal(Leases(settings.REDIS_URL))
+        told = announce("listener")
+        try:
+            run_until_signal(Leases(settings.REDIS_URL))
+        finally:
+            told.close()

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand
 from django.utils.module_loading import import_string
 
 from ssm.lib.env import env_port, env_str
+from ssm.lib.presence import announce
 from ssm.services.errors import ServiceError
 from ssm.services.ports import require_free
 
@@ -42,7 +43,11 @@ class Command(BaseCommand):
         from ssm.serve.server import Server
 
         server = Server(import_string(settings.ASGI_APPLICATION), host, port, Limits.from_settings())
-        server.run()
+        told = announce("web")
+        try:
+            server.run()
+        finally:
+            told.close()
         if server.failure:
             raise ServiceError(
                 f"SSM cannot listen on {host}, port {port}: {server.failure}", fix="Choose another SSM_HTTP_PORT."
