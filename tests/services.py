@@ -1,7 +1,7 @@
 """Pytest plugin (`-p tests.services`): real, empty PostgreSQL and Redis for one test run, before settings are read.
 
-Servers that the environment names already (DATABASE_URL and REDIS_URL) are used instead; so are those of the
-controller in pytest-xdist's workers.
+Servers that the environment names already (DATABASE_URL and REDIS_URL) are used instead. Each worker of pytest-xdist
+starts its own, as tests empty queues, caches and tables, and publish to channels that a Redis has but once.
 """
 
 import os
@@ -52,6 +52,9 @@ def pytest_unconfigure() -> None:
 def start_servers() -> None:
     """Start both in a process of their own and set their URLs and fresh keys in our environment."""
     os.environ.setdefault("SSM_DEBUG", "true")  # static files are found where they are, none are collected
+    if "PYTEST_XDIST_WORKER" in os.environ and os.environ.get(THROWN_AWAY):
+        for name in ("DATABASE_URL", "REDIS_URL"):  # those of the controller
+            os.environ.pop(name, None)
     if is_given("DATABASE_URL", os.environ) and is_given("REDIS_URL", os.environ):
         for name in ("SSM_SECRET_KEY", "SSM_FIELD_KEYS"):
             os.environ.setdefault(name, "dGVzdHMtb25seS1rZXktb2YtMzItYnl0ZXMtbGVuZ3Q=")
