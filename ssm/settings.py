@@ -11,6 +11,7 @@ import django_stubs_ext
 
 from ssm.lib.env import (
     env_bool,
+    env_choice,
     env_database,
     env_fernet_keys,
     env_int,
@@ -40,7 +41,8 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 # Proxies whose word on the address of a client is believed (X-Forwarded-For).
 SSM_TRUSTED_PROXIES = env_networks("SSM_TRUSTED_PROXIES")
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+# Asked by programs beside SSM, past the proxy that ends TLS.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics(/containers)?$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
@@ -139,6 +141,8 @@ CHANNEL_LAYERS = {
 
 CELERY_BROKER_URL = env_str("CELERY_BROKER_URL", REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A Redis that refuses writes for a while (its disk is full) must not end a worker with all that it is at.
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "global_keyprefix": "ssm-celery:"}
 # A lost message is noticed after seconds and sent again; one that comes twice is harmless: tasks look first.
 CELERY_TASK_ACKS_LATE = True
@@ -275,11 +279,21 @@ SSM_STATISTICS_FINE_HOURS = env_int("SSM_STATISTICS_FINE_HOURS", 24, minimum=24,
 SSM_STATISTICS_COARSE_MINUTES = env_int("SSM_STATISTICS_COARSE_MINUTES", 15, minimum=5, maximum=240)
 SSM_STATISTICS_COARSE_DAYS = env_int("SSM_STATISTICS_COARSE_DAYS", 30, minimum=1, maximum=1000)
 
+# Who may read the metrics: programs that send this token, and those at these addresses. Neither: nobody may.
+SSM_METRICS_TOKEN = env_secret("SSM_METRICS_TOKEN", "")
+SSM_METRICS_ADDRESSES = env_networks("SSM_METRICS_ADDRESSES")
+
+SSM_LOG_FORMAT = env_choice("SSM_LOG_FORMAT", ("line", "json"), "line")
+# A record for each request: what collects logs wants it, a terminal does not.
+SSM_LOG_REQUESTS = env_bool("SSM_LOG_REQUESTS", SSM_LOG_FORMAT == "json")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "ssm.lib.log_lines.LineFormatter", "format": "%(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"()": "ssm.lib.log_lines.LineFormatter", "format": "%(levelname)s %(name)s: %(message)s"},
+        "json": {"()": "ssm.lib.log_json.JsonFormatter"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": SSM_LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": env_str("SSM_LOG_LEVEL", "INFO").upper()},
     "loggers": {
         # Every refused handshake would be a traceback; devices.connections says it in one line.
