@@ -84,14 +84,21 @@ def free_port() -> int:
 
 
 @contextmanager
-def web_process(database_url: str = "", port: int = 0, **environment: str) -> Iterator[tuple[int, int]]:
-    """Run daphne with the real application, on a free port if none is given; gives its port and process id."""
+def web_process(
+    database_url: str = "", port: int = 0, log: Path | None = None, **environment: str
+) -> Iterator[tuple[int, int]]:
+    """Run the web process as it is, on a free port if none is given; gives its port and process id.
+
+    What it says goes to ``log`` where one is given.
+    """
     port = port or free_port()
+    said = log.open("wb") if log else subprocess.DEVNULL
     process = subprocess.Popen(
-        [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "ssm.asgi:application"],
+        [sys.executable, "manage.py", "serve", "--skip-checks", "--host", "127.0.0.1", "--port", str(port)],
         cwd=PROJECT,
         env=os.environ | ({"DATABASE_URL": database_url} if database_url else {}) | environment,
-        stdout=subprocess.DEVNULL,
+        stdout=said,
+        stderr=subprocess.STDOUT if log else None,
     )
     try:
         _wait_until_answering(port, process)
@@ -114,7 +121,7 @@ def database_url() -> str:
 def _wait_until_answering(port: int, process: "subprocess.Popen[bytes]") -> None:
     for _ in range(300):
         if process.poll() is not None:
-            raise RuntimeError(f"daphne ended with {process.returncode}")
+            raise RuntimeError(f"the web process ended with {process.returncode}")
         try:
             urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).close()
             return
@@ -122,7 +129,7 @@ def _wait_until_answering(port: int, process: "subprocess.Popen[bytes]") -> None
             return
         except OSError:
             time.sleep(0.1)
-    raise RuntimeError("daphne does not answer")
+    raise RuntimeError("the web process does not answer")
 
 
 def resident_mb(pid: int) -> float:
