@@ -1,6 +1,8 @@
-"""SSM: see and run every Docker container on all your servers, over nothing but SSH."""
+"""SSM: see and run every Docker container on all your servers, over nothing but SSH.
 
-from ssm.celery import app as celery_app
+Nothing is loaded here: the command line (ssm.cli) starts without Django and Celery.
+"""
+
 from ssm.lib.version import VERSION as __version__
 
-__all__ = ["__version__", "celery_app"]
+__all__ = ["__version__"]

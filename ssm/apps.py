@@ -14,7 +14,8 @@ class SsmConfig(AppConfig):
 
     def ready(self) -> None:
         # Models cannot be imported before all apps are loaded.
-        from ssm import checks  # noqa: F401 - registers them
+        # The Celery app has to be there before anybody hands work to it.
+        from ssm import celery, checks  # noqa: F401 - they register themselves
         from ssm.accounts.signals import connect
         from ssm.lib.roles import ensure_roles
 

@@ -14,11 +14,14 @@ http_application: Any = bodies.application()
 
 # Only after Django is set up may models be imported.
 from ssm.lib.backpressure import with_backpressure  # noqa: E402
+from ssm.lib.request_ids import with_request_ids  # noqa: E402
 from ssm.routing import websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": with_backpressure(http_application),
-        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
+        "http": with_backpressure(with_request_ids(http_application)),
+        "websocket": with_request_ids(
+            AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
+        ),
     }
 )

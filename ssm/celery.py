@@ -1,5 +1,6 @@
 """The Celery app; its settings, the beat schedule included, are the CELERY_* names in ssm.settings."""
 
+import logging
 import os
 import time
 from typing import Any
@@ -11,6 +12,17 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ssm.settings")
 app = Celery("ssm")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@signals.setup_logging.connect
+def _logging_is_ours(**_: Any) -> None:
+    """Workers and the scheduler log as all processes do: in one form, and no text of a stranger begins a line."""
+    from django.conf import settings
+    from django.utils.log import configure_logging
+
+    configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
+    logging.captureWarnings(True)
+
 
 # What this process tells of itself, once it is a worker or the scheduler.
 _own: dict[str, Any] = {}

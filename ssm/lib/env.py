@@ -57,6 +57,14 @@ def env_bool(name: str, default: bool | None = None) -> bool:  # noqa: FBT001 - 
     raise ConfigurationError(name, f"must be true or false, not {text[:40]!r}", "true")
 
 
+def env_choice(name: str, choices: Sequence[str], default: str) -> str:
+    """One of the choices, in any case; else ConfigurationError."""
+    text = env_str(name, default).lower()
+    if text not in choices:
+        raise ConfigurationError(name, f"must be one of {', '.join(choices)}, not {text[:40]!r}", choices[0])
+    return text
+
+
 def env_int(name: str, default: int | None = None, *, minimum: int | None = None, maximum: int | None = None) -> int:
     """A whole number between `minimum` and `maximum`, both included; else ConfigurationError."""
     example = str(default if default is not None else (minimum or 0))

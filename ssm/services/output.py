@@ -1,8 +1,12 @@
-"""Lines of many processes on one terminal, each with the name of its process in front."""
+"""Lines of many processes on one terminal, each with the name of its process in front; or each as a JSON object."""
 
+import json
 import os
 import re
+from datetime import UTC, datetime
 from typing import TextIO
+
+from ssm.lib.env import env_str
 
 COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95)
 MESSAGE_NAME = "ssm"
@@ -18,10 +22,14 @@ class Output:
         self._stream = stream
         self._coloured = stream.isatty() and not os.environ.get("NO_COLOR")
         self._colours: dict[str, int] = {}
+        self._as_json = env_str("SSM_LOG_FORMAT", "line").lower() == "json"
         self.broken = False
 
     def line(self, name: str, text: str) -> None:
         """One line of process `name`; control characters (container names reach our logs) become escapes."""
+        if self._as_json:
+            self._write(_as_object(name, text.rstrip("\r\n")) + "\n")
+            return
         clean = CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text.rstrip("\r\n"))
         prefix = f"{name:<8} | "
         if self._coloured:
@@ -60,6 +68,20 @@ class LineBuffer:
         """The last line, when it came without a newline."""
         rest, self._rest = self._rest, b""
         return [rest.decode(errors="replace")] if rest else []
+
+
+def _as_object(name: str, text: str) -> str:
+    """A line that is an object already as it is; what others write, such as PostgreSQL, as one of ours."""
+    if text.startswith("{") and text.endswith("}"):
+        try:
+            json.loads(text)
+        except ValueError:
+            pass
+        else:
+            return text
+    moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+    told = {"time": moment, "level": "INFO", "logger": "output", "message": text, "process": name}
+    return json.dumps(told, separators=(",", ":"))
 
 
 def _pieces(line: bytes) -> list[bytes]:
