@@ -11,6 +11,7 @@ from asgiref.sync import sync_to_async
 from django.template.loader import render_to_string
 
 from devices.diagnosis import Diagnosis, Step, diagnose, steps_of
+from devices.errors import DeviceError
 from devices.rules.host_keys import PinnedKey
 from devices.rules.targets import SSH, ConnectionTarget
 from devices.services import note_access
@@ -34,6 +35,24 @@ async def stream(
     ends by its deadline. What is found of the access to a saved device is noted there.
     """
     yield _steps_line(target)
+    async for told in _run(target, accept, accept_hops):
+        yield _step_line(told) if isinstance(told, Step) else _end_line(told)
+
+
+async def told_steps(
+    target: ConnectionTarget,
+    accept: PinnedKey | None,
+    accept_hops: Mapping[int, PinnedKey] | None = None,
+) -> AsyncIterator[bytes]:
+    """The same for programs: a line of JSON for each step as it changes, and one with ``done`` at the end."""
+    async for told in _run(target, accept, accept_hops):
+        yield _line(_told(told) if isinstance(told, Step) else _told_end(told))
+
+
+async def _run(
+    target: ConnectionTarget, accept: PinnedKey | None, accept_hops: Mapping[int, PinnedKey] | None
+) -> AsyncIterator[Step | Diagnosis | None]:
+    """Steps as they change, then what the test came to; None for one that did not end in time."""
     loop = asyncio.get_running_loop()
     steps: asyncio.Queue[Step] = asyncio.Queue()
 
@@ -51,17 +70,40 @@ async def stream(
         pending: set[asyncio.Future[Any]] = {test, waiting}
         await asyncio.wait(pending, timeout=ends_at - loop.time(), return_when=asyncio.FIRST_COMPLETED)
         if waiting.done():
-            yield _step_line(waiting.result())
+            yield waiting.result()
             continue
         waiting.cancel()
         if test.done():
             break
     while not steps.empty():
-        yield _step_line(steps.get_nowait())
+        yield steps.get_nowait()
     diagnosis = test.result() if test.done() else None
     if target.device_id and diagnosis is not None and diagnosis.access is not None:
         await sync_to_async(note_access)(target.device_id, diagnosis.access)
-    yield _end_line(diagnosis)
+    yield diagnosis
+
+
+def _told(step: Step) -> dict[str, object]:
+    told: dict[str, object] = {"step": step.key, "state": step.state, "title": step.title, "detail": step.detail}
+    if step.duration_ms is not None:
+        told["duration_ms"] = step.duration_ms
+    if step.host_key is not None:
+        told |= {"host_key": f"{step.host_key.key_type} {step.host_key.key_base64}"}
+        told |= {"fingerprint": step.host_key.fingerprint}
+    return told | _told_error(step.error)
+
+
+def _told_end(diagnosis: Diagnosis | None) -> dict[str, object]:
+    end: dict[str, object] = {"done": True, "ok": diagnosis is not None and diagnosis.ok}
+    if diagnosis is None:
+        return {**end, "code": "timeout", "message": f"The test did not end within {OVERALL_S:.0f} seconds."}
+    if diagnosis.needs_decision:
+        end |= {"code": "host_key_unknown", "message": "Somebody has to compare and accept the host key."}
+    return end | _told_error(diagnosis.error)
+
+
+def _told_error(error: DeviceError | None) -> dict[str, object]:
+    return {} if error is None else {"code": error.code, "message": error.message, "fix": error.fix}
 
 
 def _steps_line(target: ConnectionTarget) -> bytes:

@@ -12,9 +12,8 @@ from django_htmx.http import HttpResponseClientRedirect, reswap, retarget, trigg
 from containers import batches
 from containers.batches import Item
 from containers.errors import OperationRefused
-from containers.models import Batch, Image, Operation
+from containers.models import Batch, Operation
 from containers.operations import request_device_operation
-from devices.models import Device
 from ssm.lib.htmx import is_partial
 
 DIALOG: Final = "#remote-dialog"
@@ -30,25 +29,6 @@ def ids_of(texts: Iterable[str], most: int) -> list[uuid.UUID]:
         except ValueError:
             continue  # not one of our boxes
     return found
-
-
-def image_lock(device: Device, name: str) -> str:
-    """What an act on an image holds: nobody else acts on that id or name of the device meanwhile."""
-    return f"image:{device.pk}:{name}"
-
-
-def image_item(image: Image, kind: str, parameters: dict[str, Any], *, device: Device | None = None) -> Item:
-    """An act on an image, on its own device or on another one (copies)."""
-    where = device or image.device
-    return Item(
-        device=where,
-        kind=kind,
-        object_kind=Operation.ObjectKind.IMAGE,
-        target_name=image.title,
-        engine_id=image.engine_id,
-        lock=image_lock(where, image.engine_id),
-        parameters=parameters,
-    )
 
 
 def ask_back(

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
+from containers.creation_requests import request_create, request_recreate
 from containers.errors import OperationRefused
 from containers.forms.creation import (
     copy_of,
@@ -24,7 +25,6 @@ from containers.forms.creation import (
 )
 from containers.forms.creation_fields import MORE, ShownField, ShownRow, blank_rows, shown_fields, shown_rows, summary
 from containers.models import Container, Operation
-from containers.operations import request_device_operation, request_operation
 from containers.rules.creation import check
 from containers.rules.creation_rows import PROTOCOLS
 from containers.rules.drafts import DEFAULTS, ROWS, Draft, read_draft
@@ -200,28 +200,11 @@ def _ask(page: _Page, draft: Draft) -> HttpResponse:
 
 
 def _request(page: _Page, draft: Draft, changes: dict[str, Any]) -> Operation:
-    """Record the operation. The form goes along, encrypted, so that it can be tried again with another value."""
     assert page.device is not None  # noqa: S101 - told to the type checker; _ask has looked
-    user, source = page.request.user, page.source
-    tried = {"fields": dict(draft.fields), "rows": {kind: [dict(row) for row in draft.of(kind)] for kind in ROWS}}
-    sealed = {"changes": changes, "draft": tried}
-    parameters: dict[str, Any] = {"pulls": page.options["pulls"]}
+    user, source, pulls = page.request.user, page.source, page.options["pulls"]
     if page.is_successor and source is not None:
-        return request_operation(user, source, Operation.Kind.RECREATE, parameters, sealed=sealed)
-    parameters["starts"] = page.options["starts"]
-    if source is not None:
-        parameters["source"] = {"device": str(source.device_id), "engine_id": source.engine_id, "row": str(source.pk)}
-    name = draft.text("name").removeprefix("/")
-    return request_device_operation(
-        user,
-        page.device,
-        Operation.Kind.CREATE,
-        object_kind=Operation.ObjectKind.CONTAINER,
-        target_name=name,
-        lock=f"container:{page.device.pk}:{name}",
-        parameters=parameters,
-        sealed=sealed,
-    )
+        return request_recreate(user, source, draft, changes, pulls=pulls)
+    return request_create(user, page.device, draft, changes, source=source, pulls=pulls, starts=page.options["starts"])
 
 
 def _show(

@@ -10,12 +10,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from containers import batches
-from containers.batches import Item
 from containers.errors import OperationRefused
 from containers.filters import LONGEST_LIST
+from containers.image_requests import image_item, pull_item
 from containers.models import Container, Image
 from containers.rules.image_names import NameProblemError, repository_reference
-from containers.views.asking import KIND, ask_back, ids_of, image_item, image_lock, refuse, start_all, start_one
+from containers.views.asking import KIND, ask_back, ids_of, refuse, start_all, start_one
 from containers.views.image_filters import ImageFilter
 from containers.views.images import find_image
 from devices.models import Device
@@ -217,19 +217,6 @@ def _pull_again(request: HttpRequest, chosen: list[Image], back: str) -> HttpRes
         return refuse(request, refused, back=back)
     count = len(items)
     return start_all(request, items, title=f"Pull {count} image{'s' if count != 1 else ''}", back=back)
-
-
-def pull_item(device: Device, name: str, platform: str = "") -> Item:
-    """A pull of a name (already known to be one) on a device."""
-    return Item(
-        device=device,
-        kind=KIND.IMAGE_PULL,
-        object_kind="image",
-        target_name=name,
-        engine_id=name,
-        lock=image_lock(device, name),
-        parameters={"reference": name, "platform": platform},
-    )
 
 
 def _remove_all(request: HttpRequest, chosen: list[Image], back: str) -> HttpResponse:

@@ -1,22 +1,17 @@
 """Removing unused images: what would go and how many bytes that frees, then exactly that."""
 
 import hashlib
-from dataclasses import dataclass
-from datetime import timedelta
-from itertools import groupby
 from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
-from containers.batches import Item
 from containers.filters import LONGEST_LIST, id_of
-from containers.models import Image, Operation
-from containers.rules.pruning import DANGLING, UNUSED, Freed, candidates, freed
-from containers.runs.pruning import stored_images
-from containers.views.asking import KIND, start_all, start_one
-from devices.models import Device, now
+from containers.image_requests import HostPreview, previews, prune_item
+from containers.rules.pruning import DANGLING, UNUSED
+from containers.views.asking import start_all, start_one
+from devices.models import Device
 from ssm.lib.access import allowed
 from ssm.lib.htmx import render_page
 from ssm.lib.roles import Right, can_operate
@@ -32,29 +27,6 @@ AGES: Final = (
     Choice("30", "Built more than 30 days ago"),
     Choice("180", "Built more than 180 days ago"),
 )
-# Of each host; what is beyond is counted, and goes too.
-_SHOWN: Final = 100
-# One operation names every image that it removes.
-MOST_OF_A_HOST: Final = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class HostPreview:
-    """What a prune would take from one host: all of it, the first ones to show, and what that frees."""
-
-    device: Device
-    images: list[Image]
-    freed: Freed
-
-    @property
-    def shown(self) -> list[Image]:
-        """The largest ones."""
-        return self.images[:_SHOWN]
-
-    @property
-    def hidden(self) -> int:
-        """How many are not shown."""
-        return len(self.images) - len(self.shown)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -107,26 +79,6 @@ def prune(request: HttpRequest) -> HttpResponse:
     return render_page(request, "images/prune.html", "images/partials/prune.html", context)
 
 
-def previews(devices: list[Device], scope: str, age: str) -> list[HostPreview]:
-    """What goes from each host that has something to remove. One query."""
-    rows = Image.objects.filter(device__in=devices).with_users().order_by("device__name", "device")
-    rows = rows.only(
-        "device_id", "engine_id", "name", "repo_tags", "size_bytes", "shared_bytes", "created_at", "layers"
-    )
-    by_id = {device.pk: device for device in devices}
-    moment, older_than = now(), timedelta(days=int(age)) if age else None
-    found = []
-    for device_id, group in groupby(rows, lambda row: row.device_id):
-        images = {row.engine_id: row for row in group}
-        stored = stored_images(list(images.values()))
-        chosen = candidates(stored, scope, older_than=older_than, moment=moment)[:MOST_OF_A_HOST]
-        if chosen:
-            keys = {image.key for image in chosen}
-            room = freed(chosen, [image for image in stored if image.key not in keys])
-            found.append(HostPreview(by_id[device_id], [images[image.key] for image in chosen], room))
-    return found
-
-
 def _stamp(hosts: list[HostPreview]) -> str:
     """What tells one preview from another: removed is only what was shown."""
     lines = [f"{host.device.pk} {image.engine_id} {image.repo_tags}" for host in hosts for image in host.images]
@@ -134,17 +86,7 @@ def _stamp(hosts: list[HostPreview]) -> str:
 
 
 def _start(request: HttpRequest, hosts: list[HostPreview], count: int) -> HttpResponse:
-    items = [
-        Item(
-            device=host.device,
-            kind=KIND.IMAGE_PRUNE,
-            object_kind=Operation.ObjectKind.DEVICE,
-            target_name=host.device.name,
-            lock=f"image:{host.device.pk}:prune",
-            parameters={"items": [{"id": image.engine_id, "names": image.repo_tags} for image in host.images]},
-        )
-        for host in hosts
-    ]
+    items = [prune_item(host) for host in hosts]
     if len(items) == 1:
         return start_one(request, items[0], back=request.path)
     title = f"Remove {count} unused images on {len(items)} devices"

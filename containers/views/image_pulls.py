@@ -8,10 +8,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from containers.filters import LONGEST_LIST
+from containers.image_requests import pull_item
 from containers.models import Image
 from containers.rules.image_names import PLATFORMS, NameProblemError, pullable_reference
 from containers.views.asking import ids_of, start_all, start_one
-from containers.views.image_acts import pull_item
 from devices.models import Device
 from registries.models import Registry, RepositoryKnowledge
 from registries.rules.references import ImageReference, InvalidReferenceError, parse_reference

@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import replace
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, QueryDict
 from django.shortcuts import redirect, render
@@ -16,7 +16,8 @@ from containers.batches import Item
 from containers.errors import OperationRefused
 from containers.filters import LONGEST_LIST, id_of
 from containers.forms.networks import NetworkForm, driver_choices, suggestion
-from containers.models import Container, Network, Operation
+from containers.models import Container, Network
+from containers.network_requests import network_item, new_network_item
 from containers.network_rows import attached_to, named_by_id
 from containers.rules.networks import KNOWN_OPTIONS
 from containers.views.asking import KIND, ask_back, ids_of, refuse, start_all, start_one
@@ -28,22 +29,6 @@ from ssm.lib.htmx import is_partial
 from ssm.lib.roles import Right, can_operate
 
 _SHOWN: Final = 50
-OBJECT: Final = Operation.ObjectKind.NETWORK
-
-
-def network_item(network: Network, kind: str, parameters: dict[str, Any]) -> Item:
-    """An act on a network."""
-    return Item(
-        device=network.device,
-        kind=kind,
-        object_kind=OBJECT,
-        target_name=network.name,
-        engine_id=network.engine_id,
-        lock=network.lock,
-        parameters=parameters,
-    )
-
-
 # ---- make and change ----------------------------------------------------------------------------------------------
 
 
@@ -63,7 +48,7 @@ def create(request: HttpRequest) -> HttpResponse:
     form = NetworkForm(request.POST, choices=choices)
     if not form.is_valid():
         return _show_form(request, form, status=422)
-    items = [_new_item(device, body) for device, body in form.bodies]
+    items = [new_network_item(device, body) for device, body in form.bodies]
     if len(items) == 1:
         return start_one(request, items[0], back=reverse("networks:list"))
     title = f"Make the network {items[0].target_name} on {len(items)} devices"
@@ -79,18 +64,6 @@ def _start_from_form(
     except OperationRefused as refused:
         return refuse(request, refused, back=back)
     return HttpResponseClientRedirect(batch.get_absolute_url()) if is_partial(request) else redirect(batch)
-
-
-def _new_item(device: Device, body: dict[str, Any]) -> Item:
-    name = str(body["Name"])
-    return Item(
-        device=device,
-        kind=KIND.NETWORK_CREATE,
-        object_kind=OBJECT,
-        target_name=name,
-        lock=f"network:{device.pk}:name:{name}",
-        parameters={"body": body},
-    )
 
 
 def _suggest(request: HttpRequest, choices: list[Device]) -> HttpResponse:

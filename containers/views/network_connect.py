@@ -13,13 +13,12 @@ from containers.batches import Item
 from containers.errors import OperationRefused
 from containers.forms.networks import containers_to_connect
 from containers.models import Container, Network
+from containers.network_requests import OBJECT, about_addresses, connect_item, disconnect_item, place_of
 from containers.network_rows import attached_to, place_on
 from containers.rules.endpoints import Endpoint, check_endpoint, why_not_connectable
 from containers.rules.inspection import Attachment
 from containers.rules.networks import NetworkFieldError
 from containers.views.asking import KIND, ask_back, ids_of, refuse, start_one
-from containers.views.network_acts import OBJECT, network_item
-from containers.views.network_places import about_addresses, place_of
 from containers.views.networks import find_network
 from ssm.lib.access import allowed
 from ssm.lib.roles import Right, can_operate
@@ -53,7 +52,8 @@ def connect(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         elif len(chosen) > 1 and endpoint is not None and (endpoint.ipv4 or endpoint.ipv6 or endpoint.mac):
             errors["ipv4"] = "A fixed address is for one container: choose one, or leave the addresses empty."
         if not errors and endpoint is not None:
-            return _start_connect(request, network, chosen, endpoint, replaces=False)
+            item = connect_item(network, chosen, endpoint, replaces=False)
+            return start_one(request, item, back=network.get_absolute_url())
     context = {
         "network": network,
         "offered": offered,
@@ -75,17 +75,6 @@ def _read_endpoint(
     except NetworkFieldError as exc:
         errors[exc.field] = str(exc)
         return None
-
-
-def _start_connect(
-    request: HttpRequest, network: Network, chosen: list[Container], endpoint: Endpoint, *, replaces: bool
-) -> HttpResponse:
-    parameters = {
-        "containers": [{"id": container.engine_id, "name": container.name} for container in chosen],
-        "endpoint": endpoint.body(),
-        "replaces": replaces,
-    }
-    return start_one(request, network_item(network, KIND.NETWORK_CONNECT, parameters), back=network.get_absolute_url())
 
 
 def _find_attached(request: HttpRequest, pk: uuid.UUID, container_pk: uuid.UUID) -> tuple[Network, Container]:
@@ -116,7 +105,8 @@ def attachment(request: HttpRequest, pk: uuid.UUID, container_pk: uuid.UUID) -> 
     if request.method == "POST":
         endpoint = _read_endpoint(request, network, others, errors)
         if endpoint is not None:
-            return _start_connect(request, network, [container], endpoint, replaces=True)
+            item = connect_item(network, [container], endpoint, replaces=True)
+            return start_one(request, item, back=network.get_absolute_url())
     context = {
         "network": network,
         "container": container,
@@ -151,11 +141,7 @@ def disconnect(request: HttpRequest, pk: uuid.UUID, container_pk: uuid.UUID) -> 
         refused = OperationRefused("A container is on the host's network from its creation or never.")
         return refuse(request, refused, back=network.get_absolute_url())
     if request.method == "POST" and request.POST.get("confirmation") == "yes":
-        parameters = {
-            "containers": [{"id": container.engine_id, "name": container.name}],
-            "force": "force" in request.POST,
-        }
-        item = network_item(network, KIND.NETWORK_DISCONNECT, parameters)
+        item = disconnect_item(network, container, force="force" in request.POST)
         return start_one(request, item, back=network.get_absolute_url())
     others = [other for other, _entry in attached_to(network) if other.pk != container.pk]
     context = {

@@ -9,13 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from containers.batches import MOST_ITEMS, Item
+from containers.batches import MOST_ITEMS
 from containers.errors import OperationRefused
 from containers.filters import LONGEST_LIST, id_of
 from containers.models import Network
-from containers.querysets import NetworkQuerySet
-from containers.views.asking import KIND, ids_of, refuse, start_all, start_one
-from containers.views.network_acts import OBJECT
+from containers.network_requests import prune_item, unused_networks
+from containers.views.asking import ids_of, refuse, start_all, start_one
 from devices.models import Device
 from ssm.lib.access import allowed
 from ssm.lib.htmx import render_page
@@ -39,17 +38,11 @@ class HostPreview:
 def prune(request: HttpRequest) -> HttpResponse:
     """GET shows what no container uses, running or not; POST removes those of it that are ticked."""
     device = id_of(request.POST if request.method == "POST" else request.GET, "device")
-    unused = _unused(Network.objects.permitted(request.user, Right.OPERATE), device)
+    unused = unused_networks(Network.objects.permitted(request.user, Right.OPERATE), device)
     found = list(unused.select_related("device").order_by("device__name", "device", "name", "pk")[: _MOST + 1])
     if request.method == "POST":
         return _remove(request, found, device)
     return _show(request, found, device)
-
-
-def _unused(networks: NetworkQuerySet, device: str) -> NetworkQuerySet:
-    """Networks without a container that people made on single hosts: who uses a swarm's is not known here."""
-    rows = networks.used(by_any=False).exclude(scope="swarm").filter(ingress=False, config_only=False)
-    return rows.filter(device__pk=device) if device else rows
 
 
 def _removable(found: list[Network]) -> list[Network]:
@@ -89,7 +82,7 @@ def _remove(request: HttpRequest, found: list[Network], device: str) -> HttpResp
         return refuse(
             request, OperationRefused("None of them is there and unused any more.", fix="Look again."), back=back
         )
-    items = [_item(host, list(rows)) for host, rows in groupby(chosen, lambda network: network.device)]
+    items = [prune_item(host, list(rows)) for host, rows in groupby(chosen, lambda network: network.device)]
     phrase = _phrase(len(chosen), len(items))
     if phrase and request.POST.get("confirmation", "").strip() != phrase:
         return _show(request, found, device, error=f"That is not “{phrase}”.", ticked=wanted)
@@ -97,15 +90,3 @@ def _remove(request: HttpRequest, found: list[Network], device: str) -> HttpResp
         return start_one(request, items[0], back=back)
     count = f"{len(chosen)} network{'s' if len(chosen) != 1 else ''}"
     return start_all(request, items, title=f"Prune {count} on {len(items)} devices", back=back)
-
-
-def _item(device: Device, networks: list[Network]) -> Item:
-    count = len(networks)
-    return Item(
-        device=device,
-        kind=KIND.NETWORK_PRUNE,
-        object_kind=OBJECT,
-        target_name=networks[0].name if count == 1 else f"{count} networks",
-        lock=f"network:{device.pk}:prune",
-        parameters={"networks": [{"id": network.engine_id, "name": network.name} for network in networks]},
-    )

@@ -11,11 +11,11 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from containers.models import Container, Network, Operation
+from containers.network_requests import place_of
 from containers.network_rows import attached_to, lost_places, place_on, pool_uses
 from containers.rules.endpoints import why_not_connectable
 from containers.rules.inspection import Attachment
 from containers.views.network_filters import NetworkFilter, network_lists
-from containers.views.network_places import place_of
 from containers.views.pages import find_container
 from devices.models import Device
 from ssm.lib.access import allowed

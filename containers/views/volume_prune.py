@@ -1,22 +1,18 @@
 """Removing unused volumes: what would go and how many bytes that frees, then exactly that."""
 
 import hashlib
-from dataclasses import dataclass
-from itertools import groupby
 from typing import Final
 
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from containers.batches import Item
 from containers.filters import id_of
-from containers.models import Volume
 from containers.views.asking import KIND, start_all
 from containers.views.volume_acts import MANAGE, device_choices, go_to
+from containers.volume_prunes import HostPreview, previews
 from containers.volume_requests import prune_lock, request_prune
-from devices.models import Device
 from ssm.lib.access import allowed
 from ssm.lib.htmx import render_page
 from ssm.lib.tables import Choice, choice_of
@@ -25,38 +21,6 @@ SCOPES: Final = (
     Choice("anonymous", "Anonymous: made for a container that is gone"),
     Choice("unused", "All that no container uses"),
 )
-# Of each host; what is beyond is counted, and goes too.
-_SHOWN: Final = 100
-# One operation names every volume that it removes.
-MOST_OF_A_HOST: Final = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class HostPreview:
-    """What a prune would take from one host."""
-
-    device: Device
-    volumes: list[Volume]
-
-    @property
-    def shown(self) -> list[Volume]:
-        """The largest ones."""
-        return self.volumes[:_SHOWN]
-
-    @property
-    def hidden(self) -> int:
-        """How many are not shown."""
-        return len(self.volumes) - len(self.shown)
-
-    @property
-    def size_bytes(self) -> int:
-        """What is known to be freed."""
-        return sum(volume.size_bytes or 0 for volume in self.volumes)
-
-    @property
-    def unsafe_count(self) -> int:
-        """How many have no backup."""
-        return sum(volume.backed_up_at is None for volume in self.volumes)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -99,19 +63,6 @@ def prune(request: HttpRequest) -> HttpResponse:
     if error:
         return render(request, "volumes/prune.html", context, status=422)
     return render_page(request, "volumes/prune.html", "volumes/partials/prune.html", context)
-
-
-def previews(devices: list[Device], scope: str) -> list[HostPreview]:
-    """What goes from each host that has something to remove, the largest first. One query."""
-    rows = Volume.objects.filter(device__in=devices).for_page().filter(Q(("is_used", False)))
-    if scope == "anonymous":
-        rows = rows.filter(is_anonymous=True)
-    by_id = {device.pk: device for device in devices}
-    found = []
-    for device_id, group in groupby(rows.order_by("device__name", "device"), lambda row: row.device_id):
-        volumes = sorted(group, key=lambda row: (-(row.size_bytes or 0), row.name))[:MOST_OF_A_HOST]
-        found.append(HostPreview(by_id[device_id], volumes))
-    return found
 
 
 def _stamp(hosts: list[HostPreview]) -> str:

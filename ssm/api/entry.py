@@ -10,7 +10,9 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
 
 from containers.api import activity, containers, inventory, logs, statistics
-from devices.api import router as device_router
+from devices.api import credentials, devices, host_keys, importing, tls
+from registries.api import accounts, repositories
+from ssm.accounts.api import audit, me, users
 from ssm.api.doors import PerUser, Session, Token
 from ssm.lib.api.errors import FieldProblem, problem
 from ssm.lib.errors import SsmError
@@ -39,11 +41,24 @@ api = NinjaAPI(
 api.add_router("/containers", containers.router)
 api.add_router("/containers", logs.router)
 api.add_router("", statistics.router)
-api.add_router("/devices", device_router)
+api.add_router("/devices", devices.router)
+api.add_router("/devices", importing.router)
+api.add_router("/device-groups", credentials.group_router)
+api.add_router("/credentials", credentials.router)
+api.add_router("/tls-identities", tls.router)
+api.add_router("/host-keys", host_keys.router)
+api.add_router("/host-key-rules", host_keys.rule_router)
 api.add_router("/images", inventory.image_router)
 api.add_router("/volumes", inventory.volume_router)
 api.add_router("/backups", inventory.backup_router)
 api.add_router("/networks", inventory.network_router)
+api.add_router("/registries", accounts.router)
+api.add_router("/repositories", repositories.router)
+api.add_router("/me", me.router)
+api.add_router("/tokens", me.token_router)
+api.add_router("/users", users.router)
+api.add_router("/roles", users.role_router)
+api.add_router("/audit", audit.router)
 api.add_router("/operations", activity.operation_router)
 api.add_router("/batches", activity.batch_router)
 api.add_router("/events", activity.event_router)

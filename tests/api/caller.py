@@ -1,11 +1,13 @@
 """A program that calls the API with a token."""
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.test import Client
 
@@ -42,6 +44,18 @@ class Caller:
         sent = self._headers({name.replace("_", "-"): value for name, value in headers.items()})
         return self._answer(client.post(BASE + path, body, content_type="application/json", headers=sent))
 
+    def put(self, path: str, body: Any) -> Answer:
+        """PUT JSON."""
+        client = Client(enforce_csrf_checks=True)
+        return self._answer(client.put(BASE + path, body, content_type="application/json", headers=self._headers({})))
+
+    def lines(self, path: str, body: Any = None) -> list[dict[str, Any]]:
+        """POST JSON; the answer is a stream of lines, read to its end."""
+        client = Client(enforce_csrf_checks=True)
+        response = client.post(BASE + path, body, content_type="application/json", headers=self._headers({}))
+        assert response.status_code == 200, response.content
+        return [json.loads(line) for line in async_to_sync(_whole)(response.streaming_content).splitlines()]
+
     def patch(self, path: str, body: Any) -> Answer:
         """PATCH JSON."""
         client = Client(enforce_csrf_checks=True)
@@ -57,8 +71,12 @@ class Caller:
 
     @staticmethod
     def _answer(response: Any) -> Answer:
-        is_json = response.headers.get("Content-Type", "").startswith("application/json")
+        is_json = response.headers.get("Content-Type", "").startswith("application/json") and response.content
         return Answer(response.status_code, response.json() if is_json else None, dict(response.headers))
+
+
+async def _whole(pieces: AsyncIterator[bytes]) -> bytes:
+    return b"".join([piece async for piece in pieces])
 
 
 MakeCaller = Callable[..., Caller]

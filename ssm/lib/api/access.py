@@ -27,3 +27,9 @@ def needs(right: Right) -> Callable[[Endpoint], Endpoint]:
         return guarded  # type: ignore[return-value]
 
     return mark
+
+
+def for_anybody(endpoint: Endpoint) -> Endpoint:
+    """Let every user pass: the endpoint is about the caller, or finds by itself what the caller may see."""
+    endpoint.needed_right = None  # type: ignore[attr-defined]
+    return endpoint

@@ -29,6 +29,13 @@ class FieldProblem(SsmError):
         self.fields = dict(fields)
 
 
+class Conflict(SsmError):
+    """What is asked for does not go together with how things stand."""
+
+    code = "conflict"
+    status = 409
+
+
 def problem(code: str, message: str, *, fix: str = "", fields: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The body of an answer that is an error."""
     return {"code": code, "message": message, "fix": fix, "fields": dict(fields or {})}

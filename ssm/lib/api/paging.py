@@ -47,7 +47,7 @@ class Rows:
 
 
 def page(rows: "QuerySet[Row]", sorts: Mapping[str, Sequence[str]], sort: str, paging: Paging) -> Rows:
-    """One page in the order of ``sorts[sort]`` (columns that are never null; the key comes last by itself).
+    """One page in the order of ``sorts[sort]`` (columns or annotations that are never null; the key comes last).
 
     ``-name`` turns an order round. One query. Raises FieldProblem for an order or cursor that is none.
     """
@@ -58,33 +58,37 @@ def page(rows: "QuerySet[Row]", sorts: Mapping[str, Sequence[str]], sort: str, p
     if sort.startswith("-"):
         order = [column[1:] if column.startswith("-") else f"-{column}" for column in order]
     if paging.cursor:
-        rows = rows.filter(_behind(rows.model, order, _decode(paging.cursor, sort, len(order))))
+        rows = rows.filter(_behind(rows, order, _decode(paging.cursor, sort, len(order))))
     found = list(rows.order_by(*order)[: paging.limit + 1])
     has_more, found = len(found) > paging.limit, found[: paging.limit]
     return Rows(found, _encode(sort, [_value(found[-1], column) for column in order]) if has_more else "")
 
 
-def _behind(model: type[Model], order: Sequence[str], values: Sequence[Any]) -> Q:
+def _behind(rows: "QuerySet[Row]", order: Sequence[str], values: Sequence[Any]) -> Q:
     """Rows that come after these values: greater in the first column that differs, whichever it is."""
     condition, equal = Q(), Q()
     for column, value in zip(order, values, strict=True):
         name = column.removeprefix("-")
-        typed = _typed(model, name, value)
+        typed = _typed(rows, name, value)
         condition |= equal & Q(**{f"{name}__{'lt' if column.startswith('-') else 'gt'}": typed})
         equal &= Q(**{name: typed})
     return condition
 
 
-def _typed(model: type[Model], path: str, value: Any) -> Any:
-    *relations, last = path.split("__")
+def _typed(rows: "QuerySet[Row]", path: str, value: Any) -> Any:
+    model: type[Model] = rows.model
+    annotation = rows.query.annotations.get(path)
+    *relations, last = path.split("__") if annotation is None else [path]
     for relation in relations:
         related = model._meta.get_field(relation).related_model
         if not isinstance(related, type):
             raise FieldProblem({"cursor": "This is no cursor of this list."})
         model = related
-    field = model._meta.pk if last == "pk" else model._meta.get_field(last)
+    field: Any = model._meta.pk if last == "pk" else None
+    if field is None:
+        field = model._meta.get_field(last) if annotation is None else annotation.output_field
     try:
-        return field.to_python(value)  # type: ignore[union-attr]
+        return field.to_python(value)
     except ValidationError as exc:
         raise FieldProblem({"cursor": "This is no cursor of this list."}) from exc
 

@@ -17,9 +17,9 @@ from django.conf import settings
 from django.contrib.auth.models import User
 
 from containers import execution, operations, tasks
+from containers.image_requests import image_lock
 from containers.image_sync import refresh_image
 from containers.models import Image, Operation
-from containers.views.asking import image_lock
 from devices.models import Device
 from ssm.lib.database import database_work
 from tests.containers.listening import Process

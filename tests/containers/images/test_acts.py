@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from containers.image_requests import previews
 from containers.image_sync import refresh_image, sweep_images
 from containers.models import Image, Operation
 from containers.rules.pruning import UNUSED
-from containers.views.image_prune import previews
 from tests.containers.images.staging import Shelf, ask, done, is_there, shelf
 from tests.containers.stage import MakeStage, Stage, unique
 from tests.queued import take_queued

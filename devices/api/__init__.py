@@ -1,0 +1,1 @@
+"""Devices and all that belongs to them, by the REST API."""

@@ -1,0 +1,1 @@
+"""Registries by the REST API: accounts, repositories and their tags."""
