@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from devices.views import access, groups, host_keys, importing, logins, tls
+from devices.views import access, groups, host_keys, importing, logins, tls, transfer
 from devices.views import devices as views
 
 app_name = "devices"
@@ -12,6 +12,8 @@ urlpatterns = [
     path("test/", views.test, name="test"),
     path("schedule/", views.schedule, name="schedule"),
     path("import/", importing.import_devices, name="import"),
+    path("transfer/", transfer.transfer_devices, name="transfer"),
+    path("export/", transfer.export_devices, name="export"),
     path("groups/", groups.group_list, name="groups"),
     path("logins/", logins.login_list, name="logins"),
     path("logins/add/", logins.login_add, name="login-add"),

@@ -2,13 +2,15 @@
 
 from django.urls import path
 
-from registries.views import accounts, repositories, testing
+from registries.views import accounts, repositories, testing, transfer
 
 app_name = "registries"
 urlpatterns = [
     path("", accounts.registry_list, name="list"),
     path("add/", accounts.add, name="add"),
     path("test/", testing.test, name="test"),
+    path("transfer/", transfer.transfer_registries, name="transfer"),
+    path("export/", transfer.export_registries, name="export"),
     path("repositories/", repositories.repository_list, name="repositories"),
     path("repositories/<uuid:pk>/", repositories.repository, name="repository"),
     path("repositories/<uuid:pk>/check/", repositories.check, name="check"),

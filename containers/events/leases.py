@@ -6,7 +6,8 @@ A lease names its holder and ends by itself, so that the devices of a listener t
 
 import math
 import uuid
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import redis
 
@@ -85,3 +86,11 @@ class Leases:
             self._client.zrem(_LISTENERS, self._name)
         except redis.RedisError:
             return  # they end by themselves
+
+
+def holders(client: "redis.Redis", devices: Sequence[str]) -> dict[str, str]:
+    """Which listener follows which of the devices; those that nobody follows are left out. One round trip."""
+    if not devices:
+        return {}
+    names: Any = client.mget([_PREFIX + device for device in devices])
+    return {device: name.decode("ascii", "replace")[:32] for device, name in zip(devices, names, strict=True) if name}

@@ -117,6 +117,9 @@ ROUTES = (
     Route("GET", "search", VIEWERS),
     Route("GET", "healthz", EVERYBODY),
     Route("GET", "readyz", EVERYBODY),
+    # Off, as no token and no address is set: tests/ssm/test_metrics.py.
+    Route("GET", "metrics", EVERYBODY, good=404),
+    Route("GET", "metrics-containers", EVERYBODY, good=404),
     # The browser's own report, not a form.
     Route("POST", "csp-report", EVERYBODY, good=415),
     Route("GET", "activity", VIEWERS),
@@ -137,6 +140,13 @@ ROUTES = (
     Route("POST", "devices:retry", ADMINISTRATORS, good=302, takes="device"),
     Route("GET", "devices:schedule", ADMINISTRATORS),
     Route("GET", "devices:import", ADMINISTRATORS),
+    Route("GET", "devices:transfer", ADMINISTRATORS),
+    Route("POST", "devices:transfer", ADMINISTRATORS, good=422, data={"text": ""}),
+    Route("GET", "devices:export", ADMINISTRATORS),
+    Route("GET", "registries:transfer", REGISTRY_KEEPERS),
+    Route("POST", "registries:transfer", REGISTRY_KEEPERS, good=422, data={"text": ""}),
+    Route("GET", "registries:export", REGISTRY_KEEPERS),
+    Route("GET", "status", USER_KEEPERS),
     Route("POST", "devices:import", ADMINISTRATORS, good=422, data={"source": "list", "text": ""}),
     Route("GET", "devices:groups", ADMINISTRATORS),
     Route("POST", "devices:groups", ADMINISTRATORS, good=302, data={"name": "berlin"}),
