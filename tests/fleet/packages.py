@@ -17,11 +17,16 @@ from tests.fleet.shell import SYSTEM_PATH, announce, read_file, run, write_file
 
 # The Debian release that carries each generation of the Docker Engine.
 ENGINE_RELEASES = {"20": "bookworm", "26": "trixie", "28": "sid"}
+# The last release whose docker-compose is the one in Go runs on the libraries of this one.
+_COMPOSE_RELEASE = "trixie"
 PODMAN = "podman"
 ENGINES = (*ENGINE_RELEASES, PODMAN)
 
 BASE = "base"
 HAPROXY = "haproxy"
+COMPOSE = "compose"
+PYTHON_SYSTEM = "python-system"
+SERVER_SYSTEM = "server-system"
 _BASE_PACKAGES = [
     "openssh-server",
     "openssh-client",
@@ -42,6 +47,14 @@ _PACKAGES = {
     # What tests bring to a host that needs it.
     HAPROXY: ["haproxy"],
 }
+# What a whole small Debian is made of, as images have it: resolved as if nothing were installed.
+_SMALL = "base-files libc-bin dash coreutils sed grep mawk findutils tar gzip diffutils passwd netbase tzdata".split()
+_SYSTEMS = {
+    PYTHON_SYSTEM: [*_SMALL, "python3", "python3-venv", "media-types"],
+    SERVER_SYSTEM: [*_SMALL, "postgresql-15", "redis-server", "caddy", "nginx-light"],
+}
+# Compiles long queries for PostgreSQL, which does without; larger than all others together.
+_LEFT_OUT = ("libllvm",)
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _NEEDED = {
     "apt-get": "apt",
@@ -90,13 +103,13 @@ class PackageCache:
         return self.directory / what / "etc"
 
     def fetch(self, what: str) -> None:
-        """Unpack `what` (`base`, `podman`, `haproxy`, `20`, `26`, `28`); downloaded only where it is missing."""
+        """Unpack `what` (a word of this module, or `20`, `26`, `28`); downloaded only where it is missing."""
         if self.usr(what).is_dir():
             return
         with hold_lock(self.directory / ".lock"):
             if self.usr(what).is_dir():
                 return
-            release = ENGINE_RELEASES.get(what, _release())
+            release = _COMPOSE_RELEASE if what == COMPOSE else ENGINE_RELEASES.get(what, _release())
             announce(f"reading Debian {release}'s package lists for {what} (a private copy)")
             apt = _PrivateApt(self.directory / "apt" / release, release)
             apt.update()
@@ -106,9 +119,15 @@ class PackageCache:
                 # docker.io carries the command line itself up to bookworm.
                 names = ["docker.io", "containerd"] + ([] if release == "bookworm" else ["docker-cli"])
                 apt.run("download", *[f"{name}/{release}" for name in names], cwd=archives)
+            elif what == COMPOSE:
+                apt.run("download", f"docker-compose/{release}", cwd=archives)
+            elif what in _SYSTEMS:
+                status = self.directory / "apt" / "nothing-installed"
+                write_file(status, "")
+                apt.run("-o", f"Dir::State::status={status}", "--download-only", "install", *_SYSTEMS[what])
             else:
                 apt.run("--download-only", "install", *_PACKAGES[what])
-            packages = sorted(archives.glob("*.deb"))
+            packages = sorted(path for path in archives.glob("*.deb") if not path.name.startswith(_LEFT_OUT))
             write_file(self.directory / f"{what}.packages", "".join(f"{package.name}\n" for package in packages))
             _unpack(packages, self.directory / what)
             apt.empty_archives()
