@@ -1,9 +1,11 @@
 # Every target installs what it needs; a step is skipped when its inputs did not change.
 PYTHON := .venv/bin/python
 export PYTHON3 ?= python3
+FAULTS ?= 20
+SEED ?= 1
 BENCH ?= latency logs events registry stats idle resync backup
 
-.PHONY: help run demo demo-down install install-dev assets services test check bench bare lock clean
+.PHONY: help run demo demo-down install install-dev assets services test check bench chaos bare lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -43,6 +45,11 @@ bench: ## Measure against the targets; BENCH=latency|logs|events|registry|stats|
 	@sh scripts/install_debian.sh bench
 	@$(MAKE) --no-print-directory install-dev assets
 	@for name in $(BENCH); do $(PYTHON) -m ssm.services run -- $(PYTHON) -m tests.bench.$$name || exit 1; done
+
+chaos: ## Break things at random while people use it, see that all recovers; FAULTS=20 SEED=1 (root)
+	@sh scripts/install_debian.sh demo
+	@$(MAKE) --no-print-directory install-dev assets
+	@$(PYTHON) -m tests.chaos --faults $(FAULTS) --seed $(SEED)
 
 bare: ## Prove `make run` on an empty Debian 12 (root, needs debootstrap, some minutes)
 	@sh scripts/bare_machine.sh

@@ -3,8 +3,10 @@
 import argparse
 import json
 import os
+import re
 import sys
 import time
+from collections import Counter
 from typing import Any, Final
 
 from tests.chaos.harm import Harm, Place
@@ -27,6 +29,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--hosts", type=int, default=2, choices=(1, 2, 3))
+    parser.add_argument("--within", type=float, default=30.0, metavar="S", help="whole again after so many seconds")
     parser.add_argument("--keep-log", action="store_true", help="leave SSM's output in a file and say where")
     options = parser.parse_args()
     fleet = Fleet(net_from_environment(CHAOS_NET))
@@ -58,7 +61,7 @@ def say(text: str) -> None:
 
 def _run(fleet: Fleet, stack: Stack, links: Links, options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     from tests.chaos.books import Books, compare_backups, compare_hosts, compare_operations, compare_starts
-    from tests.chaos.converging import CONVERGES_WITHIN_S, Judge
+    from tests.chaos.converging import Judge
     from tests.chaos.readers import wait_for
     from tests.chaos.scene import USER, compose
 
@@ -80,7 +83,7 @@ def _run(fleet: Fleet, stack: Stack, links: Links, options: argparse.Namespace) 
         harm.round(faults)
         look = judge.wait()
         done += len(faults)
-        is_in_time = not look.missing and look.seconds <= CONVERGES_WITHIN_S
+        is_in_time = not look.missing and look.seconds <= options.within
         converged += len(faults) if is_in_time else 0
         slowest_s = max(slowest_s, look.seconds)
         verdict = f"whole after {look.seconds:.1f} s" if not look.missing else f"NOT WHOLE: {'; '.join(look.missing)}"
@@ -110,6 +113,9 @@ def _run(fleet: Fleet, stack: Stack, links: Links, options: argparse.Namespace) 
         states[word] = states.get(word, 0) + 1
     say(f"asked for: {', '.join(f'{count} {state}' for state, count in sorted(states.items()))}")
     say(f"{backups} backups, {lines} log lines read by {len(scene.readers.all)} readers")
+    failures = Counter(_pattern(line.error) for line in scene.ledger.asked if line.state == "failed")
+    for text, count in failures.most_common(12):
+        say(f"{count:4} failed: {text}")
     findings = [
         *(f"lost: {text}" for text in books.lost),
         *(f"doubled: {text}" for text in books.doubled),
@@ -118,6 +124,7 @@ def _run(fleet: Fleet, stack: Stack, links: Links, options: argparse.Namespace) 
         *(f"grown: {text}" for text in grown),
         *(f"people: {text}" for person in scene.people for text in person.problems),
         *(f"fault not done: {text}" for text in harm.failures),
+        *(f"defect: {text}" for text in failures if "SSM failed" in text),
     ]
     for text in findings:
         say(text)
@@ -131,6 +138,11 @@ def _run(fleet: Fleet, stack: Stack, links: Links, options: argparse.Namespace) 
         "stuck": len(books.stuck),
     }
     return result, converged == done and not findings
+
+
+def _pattern(text: str) -> str:
+    """A message without what differs from one time to the next."""
+    return re.sub(r"[0-9a-f]{12,}|[0-9]+", "…", text)[:300]
 
 
 def _growth(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> list[str]:

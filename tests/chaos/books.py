@@ -50,17 +50,18 @@ def compare_starts(asked: list[Asked], places: dict[str, tuple[Host, str]], book
     """No container was started more or less often than its acts say; ``places``: host and volume of its count."""
     for name, (host, volume) in places.items():
         starts = len(host.exec(["cat", f"{mountpoint(host, volume)}/starts"]).split())
-        of_it = [line for line in asked if line.target == name and line.operation]
-        least = most = 1  # the one at its making
-        for line in of_it:
-            count = _STARTS.get(line.kind, 0)
-            most += count if _NOTHING_DONE not in line.outcome else 0
-            if line.state == "succeeded" and _NOTHING_DONE not in line.outcome:
-                least += count
-        if starts > most:
-            books.doubled.append(f"{name} was started {starts} times, its acts account for {most} at most")
-        if starts < least:
-            books.lost.append(f"{name} was started {starts} times, its acts say {least}")
+        account_for(name, starts, [line for line in asked if line.target == name and line.operation], books)
+
+
+def account_for(name: str, starts: int, acts: list[Asked], books: Books) -> None:
+    """Whether these acts make this many starts of a container that was started once at its making."""
+    effective = [line for line in acts if _NOTHING_DONE not in line.outcome]
+    most = 1 + sum(_STARTS.get(line.kind, 0) for line in effective)
+    least = 1 + sum(_STARTS.get(line.kind, 0) for line in effective if line.state == "succeeded")
+    if starts > most:
+        books.doubled.append(f"{name} was started {starts} times, its acts account for {most} at most")
+    if starts < least:
+        books.lost.append(f"{name} was started {starts} times, its acts say {least}")
 
 
 def mountpoint(host: Host, volume: str) -> str:

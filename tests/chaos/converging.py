@@ -12,7 +12,6 @@ from tests.chaos.harm import Place
 from tests.chaos.readers import Readers
 from tests.chaos.web import Caller, NoAnswer
 
-CONVERGES_WITHIN_S: Final = 30.0
 # A run goes on after that time, whatever is not whole yet.
 _GIVES_UP_S: Final = 120.0
 _LOOK_EVERY_S: Final = 0.25

@@ -38,10 +38,11 @@ QUALITIES: Final = {
 
 
 class Link:
-    """One proxy, from ``port`` of this machine to a host's sshd. Lives in a thread of its own with all others."""
+    """One proxy, from ``port`` of this machine to a host's sshd."""
 
-    def __init__(self, address: str, seed: int) -> None:
-        self.address = address
+    def __init__(self, address: str, seed: int, *, port: int = 22) -> None:
+        self._far = (address, port)
+        self._server: asyncio.Server | None = None
         self.port = 0
         self._chance = random.Random(seed)  # noqa: S311 - for variety, no secret
         self._quality = GOOD
@@ -51,8 +52,15 @@ class Link:
 
     async def open(self) -> None:
         """Take connections from now on."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """End it with all its connections."""
+        if self._server is not None:
+            self._server.close()
+        for pair in list(self._pairs):
+            _reset(pair)
 
     async def become(self, quality: Quality) -> None:
         """Be like this from now on; connections end only where the link refuses."""
@@ -71,7 +79,7 @@ class Link:
             _reset((writer,))
             return
         try:
-            far_reader, far_writer = await asyncio.wait_for(asyncio.open_connection(self.address, 22), 30)
+            far_reader, far_writer = await asyncio.wait_for(asyncio.open_connection(*self._far), 30)
         except OSError:
             _reset((writer,))
             return

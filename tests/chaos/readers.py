@@ -104,32 +104,35 @@ class Reader:
 
     def compare(self) -> tuple[int, int, int, list[str]]:
         """Lines seen, lost and doubled, against the host's own log; and where."""
-        truth = {line: place for place, line in enumerate(own_log(self.host, self.container["engine_id"]))}
-        in_order = sorted(truth, key=truth.__getitem__)
-        seen = lost = doubled = 0
-        where: list[str] = []
-        reached = -1
-        for number, section in enumerate(self.sections):
-            places = [truth[line] for line in section.lines if line in truth]
-            strange = len(section.lines) - len(places)
-            seen += len(places)
-            twice = sum(count - 1 for count in Counter(section.lines).values()) + section.disordered
-            if strange or twice:
-                where.append(f"{self.container['name']}, section {number}: {strange} unknown lines, {twice} twice")
-            doubled += twice
-            lost += strange
-            previous = reached
-            for index, place in enumerate(places):
-                # A new section shows again what was there before; it may not begin behind the last one's end.
-                if place > previous + 1 and previous >= 0 and index not in section.holes:
-                    missing = place - previous - 1
-                    lost += missing
-                    where.append(
-                        f"{self.container['name']}, section {number}: {missing} lines before {in_order[place]}"
-                    )
-                previous = place
-            reached = max([reached, *places])
-        return seen, lost, doubled, where
+        return compare(self.container["name"], self.sections, own_log(self.host, self.container["engine_id"]))
+
+
+def compare(name: str, sections: list[Section], log: list[str]) -> tuple[int, int, int, list[str]]:
+    """Lines seen, lost and doubled in what was shown of a log, and where."""
+    truth = {line: place for place, line in enumerate(log)}
+    seen = lost = doubled = 0
+    where: list[str] = []
+    reached = -1
+    for number, section in enumerate(sections):
+        strange = sum(1 for line in section.lines if line not in truth)
+        twice = sum(count - 1 for count in Counter(section.lines).values()) + section.disordered
+        if strange or twice:
+            where.append(f"{name}, section {number}: {strange} unknown lines, {twice} twice")
+        doubled += twice
+        lost += strange
+        previous = reached
+        for index, line in enumerate(section.lines):
+            place = truth.get(line)
+            if place is None:
+                continue
+            seen += 1
+            # A new section shows again what was there before; it may not begin behind the last one's end.
+            if place > previous + 1 and previous >= 0 and index not in section.holes:
+                lost += place - previous - 1
+                where.append(f"{name}, section {number}: {place - previous - 1} lines before {line}")
+            previous = place
+            reached = max(reached, place)
+    return seen, lost, doubled, where
 
 
 def own_log(host: Host, engine_id: str) -> list[str]:
