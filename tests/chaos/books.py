@@ -91,7 +91,7 @@ def _differing(device: Any, place: Place) -> list[str]:
     from containers.models import Container, Image, Network, Volume
 
     host = place.host
-    there = {
+    there: dict[str, set[tuple[str, ...]]] = {
         "containers": {(item["Id"], item["Names"][0].lstrip("/"), item["State"]) for item in host.containers()},
         "volumes": {(entry["Name"],) for entry in host.api("GET", "/volumes")["Volumes"] or []},
         "networks": {(entry["Id"], entry["Name"]) for entry in host.api("GET", "/networks")},
