@@ -18,6 +18,7 @@ from containers.push import publish
 from containers.querysets import OperationQuerySet
 from containers.rules.operation_kinds import right_for
 from devices.models import Device, now
+from ssm.lib import tallies
 from ssm.lib.errors import SsmError
 from ssm.lib.jobs import enqueue
 from ssm.lib.roles import Right, SomeUser, can_everywhere
@@ -56,6 +57,9 @@ _ING: Final = {
     "network_connect": "being connected",
     "network_disconnect": "being disconnected",
     "network_configure": "being changed",
+    "device_test": "being tested",
+    "device_sweep": "being read",
+    "device_check": "being checked for updates",
 }
 
 
@@ -373,6 +377,7 @@ def _finish(operation: Operation, state: str, **columns: Any) -> bool:
         ).update(state=state, finished_at=now(), progress="", **columns)
         if ended:
             _announce(operation)
+            transaction.on_commit(lambda: _count(operation, state))
             # After the commit: of two that end at once, the later one sees that both have.
             transaction.on_commit(lambda: _go_on(operation, state))
     return bool(ended)
@@ -388,8 +393,15 @@ def cancel_queued(chosen: OperationQuerySet, reason: str) -> int:
             )
             if ended:
                 _announce(operation)
+        if ended:
+            _count(operation, Operation.State.CANCELLED)
         cancelled += ended
     return cancelled
+
+
+def _count(operation: Operation, state: str) -> None:
+    """For the metrics: how it ended, and how long that took since somebody asked."""
+    tallies.count("operations", (operation.kind, state), (now() - operation.created_at).total_seconds())
 
 
 def _go_on(operation: Operation, state: str) -> None:

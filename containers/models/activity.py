@@ -103,6 +103,9 @@ class Operation(models.Model):
         NETWORK_DISCONNECT = "network_disconnect", "disconnect from network"
         NETWORK_PRUNE = "network_prune", "remove unused networks on"
         NETWORK_CONFIGURE = "network_configure", "configure network"
+        DEVICE_TEST = "device_test", "test the connection to"
+        DEVICE_SWEEP = "device_sweep", "read everything of"
+        DEVICE_CHECK = "device_check", "check updates of"
 
     class ObjectKind(models.TextChoices):
         CONTAINER = "container", "container"

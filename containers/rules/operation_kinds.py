@@ -9,4 +9,6 @@ _MANAGE_VOLUMES: Final = frozenset(
 
 def right_for(kind: str) -> str:
     """The right (`ssm.lib.roles.Right` by its value) that it takes to ask for an operation of this kind."""
+    if kind == "device_test":
+        return "manage_devices"
     return "manage_volumes" if kind in _MANAGE_VOLUMES else "operate"
