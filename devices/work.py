@@ -23,6 +23,7 @@ from devices.rules.schedules import (
     is_left_out,
     next_run,
 )
+from ssm.lib import tallies
 from ssm.lib.jobs import enqueue
 from ssm.lib.locks import lock
 
@@ -189,6 +190,7 @@ def perform(kind: Kind, device_id: str, work: Callable[[str], object]) -> bool:
         try:
             work(device_id)
         finally:
+            tallies.count("work", (kind.name,), (datetime.now(UTC) - started).total_seconds())
             if not kind.plans_itself:
                 settle(kind, device_id, started)
     return True

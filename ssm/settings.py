@@ -77,6 +77,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     # First, so that what the others refuse carries the headers too.
     "ssm.middleware.content_security_policy",
+    # Before whoever looks at the Host header: probes ask by address.
+    "ssm.probes.answer_probes",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "ssm.accounts.middleware.note_sessions",

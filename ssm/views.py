@@ -1,18 +1,13 @@
-"""Pages that belong to no app: home, the search of Ctrl+K, liveness and readiness for supervisors and proxies."""
+"""Pages that belong to no app: home, the search of Ctrl+K, and those of errors."""
 
 from typing import Any, Final
 
-from django.contrib.auth.decorators import login_not_required
-from django.core.cache import cache
-from django.db import connection
 from django.db.models import Q
-from django.db.utils import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views import defaults
-from django.views.decorators.http import require_GET, require_safe
-from redis.exceptions import RedisError
+from django.views.decorators.http import require_GET
 
 from containers.counts import fleet_counts, full_hosts
 from containers.filters import RECENT
@@ -27,29 +22,6 @@ from ssm.lib.tables import text_of
 # Longer lists of what needs somebody end in a link to the filtered table.
 _FIRST: Final = 10
 _FOUND: Final = 8
-
-
-@login_not_required
-@require_safe
-def healthz(_request: HttpRequest) -> HttpResponse:
-    """Whether this process answers at all; asks nothing else."""
-    return HttpResponse("ok\n", content_type="text/plain")
-
-
-@login_not_required
-@require_safe
-def readyz(_request: HttpRequest) -> HttpResponse:
-    """Whether PostgreSQL and Redis answer: 200, or 503 with the name of the one that does not."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError:
-        return HttpResponse("PostgreSQL does not answer\n", status=503, content_type="text/plain")
-    try:
-        cache.get("readyz")
-    except RedisError:
-        return HttpResponse("Redis does not answer\n", status=503, content_type="text/plain")
-    return HttpResponse("ready\n", content_type="text/plain")
 
 
 # The pages of errors show the frame, which reads the database, and Django renders them in threads that it never

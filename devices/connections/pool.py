@@ -14,6 +14,7 @@ from devices.connections.opening import open_engine
 from devices.docker.engine import Engine
 from devices.errors import ConnectionLost, DeviceError
 from devices.rules.targets import ConnectionTarget
+from ssm.lib.presence import add_source
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class ConnectionPool:
         self.configure(most_handshakes=most_handshakes, most_connections=most_connections, idle_s=idle_s)
         self._lock = threading.Lock()
         self._slots: dict[str, _Slot] = {}
+        self._opened = self._failed = 0
         self._tidier: threading.Thread | None = None
         self._tidier_end = threading.Event()
 
@@ -144,6 +146,20 @@ class ConnectionPool:
             else:
                 engine.tidy()
 
+    def figures(self) -> dict[str, float]:
+        """How many connections are open, busy, being opened and left alone after failures; how many were, ever."""
+        with self._lock:
+            slots, opened, failed = list(self._slots.values()), self._opened, self._failed
+        engines = [engine for slot in slots if (engine := slot.engine) is not None and engine.is_open]
+        return {
+            "open": len(engines),
+            "busy": sum(engine.is_busy for engine in engines),
+            "opening": sum(slot.flight is not None for slot in slots),
+            "resting": sum(slot.breaker.wait_s > 0 for slot in slots),
+            "opened": opened,
+            "failed": failed,
+        }
+
     # ---- inner workings
 
     def _slot(self, device_id: str) -> _Slot:
@@ -179,6 +195,8 @@ class ConnectionPool:
         try:
             engine = self._opener(target, self._handshakes)
         except BaseException as exc:
+            with self._lock:
+                self._failed += 1
             with slot.lock:
                 if slot.flight is flight:
                     slot.flight = None
@@ -193,6 +211,8 @@ class ConnectionPool:
                 slot.opened_at = slot.last_used = time.monotonic()
                 if slot.breaker.wait_s <= 0:
                     slot.breaker.reset()
+        with self._lock:
+            self._opened += 1
         flight.set_result(engine)
         if is_wanted:
             logger.info("connected", extra={"device": target.device_id, "channel_kind": engine.channel_kind})
@@ -246,3 +266,4 @@ class ConnectionPool:
 
 
 pool = ConnectionPool()
+add_source("ssh", pool.figures)

@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -51,6 +51,8 @@ class Presence:
     skew_s: float
     memory_bytes: int | None
     threads: int
+    # What parts of the process count, by the part's name: `add_source`.
+    figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def is_silent(self) -> bool:
@@ -89,6 +91,14 @@ class Queue:
     name: str
     waiting: int
     oldest_s: float | None
+
+
+_sources: Final[dict[str, Callable[[], Mapping[str, float]]]] = {}
+
+
+def add_source(name: str, figures: Callable[[], Mapping[str, float]]) -> None:
+    """Have this process tell what the function gives (quickly, from any thread) under that name, for the metrics."""
+    _sources[name] = figures
 
 
 class Announcer:
@@ -143,6 +153,7 @@ class Announcer:
             "skew": round(own - there, 3),
             "memory": _memory(),
             "threads": threading.active_count(),
+            "figures": {name: dict(figures()) for name, figures in list(_sources.items())},
         }
         pipe = self._client.pipeline()
         pipe.set(_ONE + self._identity, json.dumps(told), ex=int(FORGOTTEN_AFTER_S))
@@ -188,9 +199,23 @@ def _presence(text: bytes | None, seen_s_ago: float) -> Presence | None:
             skew_s=float(told["skew"]),
             memory_bytes=None if memory is None else int(memory),
             threads=int(told["threads"]),
+            figures=_figures(told.get("figures")),
         )
     except (ValueError, KeyError, TypeError, OverflowError, OSError):
         return None  # of a version that tells other things
+
+
+def _figures(told: object) -> dict[str, dict[str, float]]:
+    """What is of the shape that is told now; other versions may tell otherwise."""
+    if not isinstance(told, dict):
+        return {}
+    return {
+        str(part)[:40]: {
+            str(name)[:40]: float(value) for name, value in values.items() if isinstance(value, int | float)
+        }
+        for part, values in told.items()
+        if isinstance(values, dict)
+    }
 
 
 # ---- the scheduler's ticks

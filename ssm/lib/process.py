@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import PurePath
 from typing import Final
 
-KINDS: Final = ("web", "worker", "transfers", "beat", "listener")
+KINDS: Final = ("web", "worker", "transfers", "scheduler", "listener")
 
 
 @cache
@@ -24,7 +24,7 @@ def kind_of(arguments: Sequence[str]) -> str:
     program = PurePath(words[0]).name if words else ""
     if "worker" in words[1:] or "beat" in words[1:]:
         if "beat" in words[1:] and "worker" not in words[1:]:
-            return "beat"
+            return "scheduler"
         return "transfers" if _queues(words) == "transfers" else "worker"
     if "watch_hosts" in words:
         return "listener"

@@ -138,7 +138,7 @@ def test_extra_of_a_secret_name_is_hidden(name: str) -> None:
         ("/x/celery -A ssm worker -Q transfers -c 8", "transfers"),
         ("/x/celery -A ssm worker --queues=transfers", "transfers"),
         ("/x/celery -A ssm worker -Q celery,transfers", "worker"),
-        ("/x/celery/__main__.py -A ssm beat -s /x", "beat"),
+        ("/x/celery/__main__.py -A ssm beat -s /x", "scheduler"),
         ("manage.py watch_hosts", "listener"),
         ("manage.py migrate", "migrate"),
         ("/x/pytest", "other"),
