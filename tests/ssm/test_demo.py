@@ -33,6 +33,7 @@ def demo_net(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.django_db
+@pytest.mark.fleet
 def test_demo_started_twice_and_stopped_leaves_only_what_is_the_users(demo_net: int) -> None:
     own = Credential.objects.create(name="Mine", username="me", password="secret")
     Device.objects.create(name="harbor", address="192.0.2.1", credential=own)
