@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from boto3.s3.transfer import TransferConfig
 from django.core.files.base import File
 from storages.backends.s3 import S3Storage
 
@@ -19,7 +20,7 @@ class S3BackupStorage(S3Storage):  # type: ignore[misc]
                 "default_acl": None,
                 "file_overwrite": False,
                 "querystring_auth": True,
-                "use_threads": False,
+                "transfer_config": TransferConfig(use_threads=False),
                 "object_parameters": {"ContentType": "application/octet-stream"},
                 **options,
             }
