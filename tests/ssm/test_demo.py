@@ -29,7 +29,6 @@ def demo_net(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         users.unlink()
 
 
-@pytest.mark.fleet
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.django_db
