@@ -110,7 +110,7 @@ class Request(WebRequest):
         wrong = self._what_is_wrong()
         if wrong:
             self.path, self.uri = b"/", b"/"
-            self.give(Refusal(400, wrong))
+            self._give_at_last(Refusal(400, wrong))
             return
         self.query_string = self.uri.partition(b"?")[2]
         upgrade = self.requestHeaders.getRawHeaders(b"upgrade") or [b""]
@@ -174,10 +174,10 @@ class Request(WebRequest):
         """Give the connection, with the request's head, to the WebSocket's protocol."""
         channel, transport = self.channel, self.transport
         if self.method != b"GET" or channel.body_received:
-            self.give(Refusal(400, "A WebSocket begins with a GET without a body."))
+            self._give_at_last(Refusal(400, "A WebSocket begins with a GET without a body."))
             return
         if self.server.is_stopping:
-            self.give(Refusal(503, "SSM is being restarted.", "Come back in a moment.", 5))
+            self._give_at_last(Refusal(503, "SSM is being restarted.", "Come back in a moment.", 5))
             return
         protocol = self.server.ws_factory.buildProtocol(transport.getPeer())
         protocol._raw_query_string = self.query_string
@@ -214,6 +214,11 @@ class Request(WebRequest):
             self.place.give_back()
         super().handle_reply(message)
 
+    def _give_at_last(self, refusal: Refusal) -> None:
+        """Answer in the application's place, and end the connection."""
+        self.channel.persistent = 0
+        self.give(refusal)
+
     def give(self, refusal: Refusal) -> None:
         """Answer in the application's place."""
         if self._response_started:
@@ -224,6 +229,8 @@ class Request(WebRequest):
         self.server.count_refusal(str(refusal.status))
         self.setResponseCode(refusal.status, phrase(refusal.status).encode())
         self._response_started = True
+        if not self.channel.persistent:
+            headers.append((b"Connection", b"close"))
         for name, value in headers:
             self.responseHeaders.addRawHeader(name, value)
         self.write(body)

@@ -178,4 +178,6 @@ class SocketFactory(WebSocketFactory):
             openHandshakeTimeout=limits.handshake_s,
             maxMessagePayloadSize=limits.message_bytes,
             maxFramePayloadSize=limits.message_bytes,
+            # Tell by a code what was wrong, instead of a cut that looks like a bad line.
+            failByDrop=False,
         )

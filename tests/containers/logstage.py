@@ -94,7 +94,7 @@ def web_process(
     port = port or free_port()
     said = log.open("wb") if log else subprocess.DEVNULL
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "serve", "--skip-checks", "--host", "127.0.0.1", "--port", str(port)],
+        [sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", str(port)],
         cwd=PROJECT,
         env=os.environ | ({"DATABASE_URL": database_url} if database_url else {}) | environment,
         stdout=said,
