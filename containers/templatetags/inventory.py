@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from django import template
@@ -36,11 +37,11 @@ class PortLink:
 
 @register.simple_tag
 def actions(container: "Container") -> tuple[Action, ...]:
-    """What may be done to a container now, with its name in the words: nothing while something is being done to it,
-    while its device is out of reach, or once it is gone."""
+    """What may be done to a container now: nothing while something is being done to it, while its device is out of
+    reach, or once it is gone. ``worded`` puts its name into what is asked back."""
     if container.removed_at or container.active_operation is not None or not container.device.is_online:
         return ()
-    return tuple(worded(action, container) for action in actions_for(container.state))
+    return actions_for(container.state)
 
 
 @register.simple_tag
@@ -63,13 +64,13 @@ def operation_button(
     """The button that asks for an act, in the row or the head (``place``); ``look="icon"`` has its word as a label.
 
     ``page`` is the address of the container's page. User-neutral: it belongs to the page's one form, which holds the
-    user's token. Built here and not by a template, as a fleet page has 200 of them.
+    user's token, and lies where ``hx-target`` names what is swapped. Built here, as a fleet page has many of them.
     """
     url = f"{page}operations/"
     label = format_html('title="{0}" aria-label="{0} {1}"', action.label, container.title) if look == "icon" else ""
     return format_html(
         '<button type="submit" class="{}" id="container-{}-{}-{}" form="operation-form" formaction="{}" name="kind"'
-        ' value="{}" hx-post="{}" hx-target="#container-{}-{}" hx-swap="outerHTML" {}>{}{}</button>',
+        ' value="{}" hx-post="{}" {}>{}{}</button>',
         f"{classes} menu__item--danger" if action.is_harmful else classes,
         container.pk,
         place,
@@ -77,8 +78,6 @@ def operation_button(
         url,
         action.kind,
         url,
-        container.pk,
-        place,
         label,
         icon(action.icon),
         "" if look == "icon" else action.label,
@@ -110,8 +109,14 @@ _DEFAULT_DISPLAY_ICON: Final = "mdi:docker"
 @register.filter
 def container_icon(container: "Container") -> str:
     """The sprite's icon for a container: what its label asks for where we have a like one, else by its image's name."""
-    asked = "" if container.display_icon == _DEFAULT_DISPLAY_ICON else container.display_icon.lower()
-    for text in (asked, container.repository.lower() or container.image_reference.lower()):
+    return _icon_of(container.display_icon, container.repository or container.image_reference)
+
+
+# A fleet has many containers and few images.
+@lru_cache(maxsize=1024)
+def _icon_of(display_icon: str, image: str) -> str:
+    asked = "" if display_icon == _DEFAULT_DISPLAY_ICON else display_icon.lower()
+    for text in (asked, image.lower()):
         for words, name in _ICON_WORDS:
             if text and any(word in text for word in words):
                 return name

@@ -93,10 +93,9 @@ def sparkline(values: Sequence[float | None] | None, unit: str, name: str) -> Sa
     )
     return format_html(
         '<svg class="spark" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">'
-        '<title>{}</title><path class="spark__line" d="{}"/></svg>',
+        '<path class="spark__line" d="{}"/></svg>',
         int(_WIDTH),
         int(_HEIGHT),
-        label,
         label,
         path,
     )

@@ -56,8 +56,8 @@ class Sign:
 def icon(name: str, classes: str = "") -> SafeString:
     """An icon of the sprite; decoration only, so the words beside it (or a label) carry the meaning."""
     return format_html(
-        '<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
-        classes,
+        '<svg class="{}" aria-hidden="true"><use href="{}#{}"></use></svg>',
+        f"icon {classes}".rstrip(),
         static("vendor/icons.svg"),
         name,
     )

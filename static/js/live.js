@@ -1,5 +1,6 @@
 // The page's one socket (htmx-ext-ws on [data-live-socket]): tells the server what the page shows, says how fresh the
 // page is, and reads the page again when it may have missed something.
+import { fillMenu } from "./menus.js";
 import { toast } from "./toast.js";
 
 const socket = document.querySelector("[data-live-socket]");
@@ -179,7 +180,10 @@ document.addEventListener("htmx:oobBeforeSwap", (event) => {
   const current = target.hasAttribute("data-current");
   if (!focused && !menus.length && !current) return;
   queueMicrotask(() => {
-    for (const id of menus) document.getElementById(id)?.setAttribute("open", "");
+    for (const menu of menus.map((id) => document.getElementById(id)).filter(Boolean)) {
+      fillMenu(menu);
+      menu.open = true;
+    }
     if (current) document.getElementById(target.id)?.setAttribute("data-current", "");
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   });

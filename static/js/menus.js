@@ -6,6 +6,33 @@ function closeMenus(except) {
   for (const menu of openMenus()) if (menu !== except) menu.open = false;
 }
 
+/** Rows name the <template> that holds their menu's entries, and which acts of it are theirs (data-acts). */
+export function fillMenu(menu) {
+  const template = menu.dataset.menu && document.getElementById(menu.dataset.menu);
+  if (!template || menu.dataset.filled !== undefined) return;
+  menu.dataset.filled = "";
+  const page = menu.closest("[data-href]").dataset.href;
+  const acts = menu.dataset.acts.split(" ");
+  const entries = template.content.cloneNode(true);
+  for (const button of entries.querySelectorAll("button[name=kind]")) {
+    if (!acts.includes(button.value)) {
+      button.remove();
+      continue;
+    }
+    button.id = `${menu.id}-${button.value}`;
+    button.setAttribute("formaction", `${page}operations/`);
+    button.setAttribute("hx-post", `${page}operations/`);
+  }
+  for (const link of entries.querySelectorAll("a[data-below]")) link.href = page + link.dataset.below;
+  for (const button of entries.querySelectorAll("button[data-copy]")) button.dataset.copy = menu.dataset.engineId;
+  for (const rule of entries.querySelectorAll("hr")) {
+    if (!rule.previousElementSibling || rule.previousElementSibling.matches("hr")) rule.remove();
+  }
+  const list = menu.querySelector(".menu__list");
+  list.replaceChildren(entries);
+  window.htmx.process(list);
+}
+
 // A menu near the lower edge opens upwards.
 document.addEventListener(
   "toggle",
@@ -15,6 +42,7 @@ document.addEventListener(
     menu.classList.remove("menu--up");
     if (!menu.open) return;
     closeMenus(menu);
+    fillMenu(menu);
     const list = menu.querySelector(".menu__list");
     if (list.getBoundingClientRect().bottom > innerHeight - 8) menu.classList.add("menu--up");
   },
