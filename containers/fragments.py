@@ -65,6 +65,9 @@ _USAGE_TEMPLATES: Final = {
 # Rendered parts that are kept for other viewers of the same change.
 _KEPT: Final = 2000
 _KEPT_CELLS: Final = 20_000
+# Elements rendered in one go, and threads that do so: the others are for what is used.
+_LONGEST_BATCH: Final = 50
+_BATCHES_AT_ONCE: Final = 2
 _executor = ThreadPoolExecutor(4, thread_name_prefix="fragment")
 
 
@@ -98,11 +101,28 @@ def parse_element(name: str) -> Element | None:
     return element if element.is_usage or (element.kind, element.part) in _TEMPLATES else None
 
 
+@dataclass(slots=True)
+class _Rendering:
+    """One rendering of an element: for whom, the latest change that it shows, and whether it can take a later one."""
+
+    element: Element
+    user: SomeUser
+    number: int
+    future: "asyncio.Future[str]"
+    has_begun: bool = False
+
+
 class Fragments:
-    """Renders each element once per change, however many ask; one instance per event loop."""
+    """Renders each element once per change, however many ask; one instance per event loop.
+
+    What is asked for while threads are at work is rendered together, by the same few queries: the more changes, the
+    less each costs.
+    """
 
     def __init__(self) -> None:
-        self._rendered: OrderedDict[Any, tuple[int, asyncio.Future[str]]] = OrderedDict()
+        self._rendered: OrderedDict[Any, _Rendering] = OrderedDict()
+        self._waiting: list[_Rendering] = []
+        self._at_work = 0
         self._arrived: OrderedDict[str, int] = OrderedDict()
         self._cells: OrderedDict[tuple[str, bool], tuple[int, asyncio.Future[dict[str, str]]]] = OrderedDict()
         self._count = 0
@@ -114,11 +134,15 @@ class Fragments:
         """
         number = self._arrived.get(stamp)
         if number is None:
-            self._count += 1
-            number = self._arrived[stamp] = self._count
+            number = self._arrived[stamp] = self.newest()
             while len(self._arrived) > _KEPT:
                 self._arrived.popitem(last=False)
         return number
+
+    def newest(self) -> int:
+        """A number of its own: what is rendered for it shows all that was committed by now."""
+        self._count += 1
+        return self._count
 
     async def html(self, element: Element, number: int, user: SomeUser) -> str:
         """The element as it is at the change of that number or later; empty when its object is gone.
@@ -129,13 +153,47 @@ class Fragments:
         # Counts are of what a user may see: one rendering for all who may see the same.
         key: Any = element.name if element.object_id else (element.name, grants_of(user).of(Right.SEE))
         known = self._rendered.get(key)
-        if known is None or known[0] < number or _has_failed(known[1]):
-            future = asyncio.get_running_loop().run_in_executor(_executor, render_element, element, user)
-            known = self._rendered[key] = (number, future)
+        if known is not None and not known.has_begun:
+            known.number = max(known.number, number)
+        elif known is None or known.number < number or _has_failed(known.future):
+            known = _Rendering(element, user, number, asyncio.get_running_loop().create_future())
+            self._rendered[key] = known
             self._rendered.move_to_end(key)
             while len(self._rendered) > _KEPT:
                 self._rendered.popitem(last=False)
-        return await asyncio.shield(known[1])
+            self._waiting.append(known)
+            if len(self._waiting) == 1:
+                # Soon, not now: what the same message of the channel layer asks for comes along.
+                asyncio.get_running_loop().call_soon(self._work)
+        return await asyncio.shield(known.future)
+
+    def _work(self) -> None:
+        """Hand what waits to a thread, if one is free."""
+        if not self._waiting or self._at_work >= _BATCHES_AT_ONCE:
+            return
+        batch, self._waiting = self._waiting[:_LONGEST_BATCH], self._waiting[_LONGEST_BATCH:]
+        for rendering in batch:
+            rendering.has_begun = True
+        self._at_work += 1
+        asked = [(rendering.element, rendering.user) for rendering in batch]
+        working = asyncio.get_running_loop().run_in_executor(_executor, render_elements, asked)
+        working.add_done_callback(partial(self._settle, batch))
+        self._work()
+
+    def _settle(self, batch: list[_Rendering], working: "asyncio.Future[list[str | Exception]]") -> None:
+        self._at_work -= 1
+        failure = asyncio.CancelledError() if working.cancelled() else working.exception()
+        results = [failure] * len(batch) if failure is not None else working.result()
+        for rendering, result in zip(batch, results, strict=True):
+            if isinstance(result, str):
+                rendering.future.set_result(result)
+            elif isinstance(result, Exception):
+                rendering.future.set_exception(result)
+                # Those who waited may have left.
+                rendering.future.exception()
+            else:
+                rendering.future.cancel()
+        self._work()
 
     async def usage(self, elements: Sequence[Element], number: int, *, with_bars: bool = False) -> str:
         """What is used, of all these elements (`Element.is_usage`), at the reading of that number or later.
@@ -172,13 +230,34 @@ def fragments() -> Fragments:
     return _instances.setdefault(asyncio.get_running_loop(), Fragments())
 
 
-def render_element(element: Element, user: SomeUser) -> str:
-    """Read the object and render its part; empty when there is no such object. Two to four queries."""
+def render_elements(asked: Sequence[tuple[Element, SomeUser]]) -> list[str | Exception]:
+    """`render_element` of each, or what it raised; the containers among them are read together."""
+    ids = [element.object_id for element, _user in asked if element.kind == "container"]
+    with database_work():
+        read: dict[uuid.UUID, Container] | None = None
+        rendered: list[str | Exception] = []
+        for element, user in asked:
+            try:
+                if element.kind != "container" or len(ids) == 1:
+                    rendered.append(render_element(element, user))
+                    continue
+                if read is None:
+                    read = Container.objects.for_page().in_bulk(ids)
+                container = read.get(uuid.UUID(element.object_id))
+                rendered.append(render_element(element, user, container) if container is not None else "")
+            except Exception as error:
+                rendered.append(error)
+        return rendered
+
+
+def render_element(element: Element, user: SomeUser, found: Model | None = None) -> str:
+    """Read the object, unless it was found already, and render its part; empty when there is none. 2 to 4 queries."""
     with database_work():
         if element.kind == "counts":
             template, count = _COUNTS[element.name]
             return render_to_string(template, {"counts": count(user)})
-        found = _load(element)
+        if found is None:
+            found = _load(element)
         if found is None:
             return ""
         return render_to_string(_TEMPLATES[element.kind, element.part], {element.kind: found})

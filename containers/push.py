@@ -1,8 +1,8 @@
 """Tell open pages that something changed. Nothing else sends to the channel layer.
 
-A message is small: what changed, not how it looks now (``Change``). It goes out after the transaction has
-committed, to the group of the whole fleet and to that of the device; consumers read the row and render it. The
-layer is at-most-once, so a message that is lost costs freshness until the next one, never correctness.
+A message is small: what changed, not how it looks now (``Change``). It goes out after the transaction has committed, to
+the one group that every web process listens to (`containers.consumers.hub`); pages' sockets read the row and render it.
+The layer is at-most-once, so a message that is lost costs freshness until the next one, never correctness.
 """
 
 import asyncio
@@ -52,11 +52,6 @@ class Change(TypedDict):
     stamp: str
 
 
-def device_group(device_id: str) -> str:
-    """The group of all that concerns one device."""
-    return f"device.{device_id}"
-
-
 class _Sender:
     """One event loop in a thread of its own, so that threads without a loop share one connection to Redis."""
 
@@ -78,8 +73,7 @@ class _Sender:
     async def _send(message: Change) -> None:
         layer = get_channel_layer()
         try:
-            for group in (FLEET_GROUP, device_group(message["device"])):
-                await layer.group_send(group, message)
+            await layer.group_send(FLEET_GROUP, message)
         except Exception as exc:
             # Redis away: consumers.pulse sends the pages away, which come back and fetch all anew once it is back. One
             # line: there is one for every change until then.

@@ -8,7 +8,6 @@ import asyncio
 import json
 import logging
 import time
-import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,17 +16,21 @@ from typing import Any, Final
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
-from django.db.models import Q
-from redis.exceptions import RedisError
 
+from containers.consumers.hub import (
+    ATTENTIVE_PAGES,
+    EVENT_PAGES,
+    UPDATES_PAGE,
+    USAGE_PAGES,
+    hub,
+)
+from containers.consumers.lately import OF_DEVICES, came_or_went, changed_lately, devices_of
 from containers.consumers.pulse import pulse
 from containers.consumers.rights import rights_reader
 from containers.consumers.streams import FORBIDDEN, RETRY_S, UNAUTHENTICATED, current_user
 from containers.consumers.visible import hidden_objects
 from containers.fragments import Element, fragments, parse_element
-from containers.models import Batch, Container, Image, Network, Operation, UpdateCheck
-from containers.push import FLEET_GROUP, Change
-from devices.models import Device, now
+from containers.push import Change
 from ssm.lib.roles import SomeUser, can_view, grants_of
 
 logger = logging.getLogger(__name__)
@@ -37,24 +40,11 @@ SERVICE_RESTART: Final = 1012
 MAX_MESSAGE: Final = 128 * 1024
 MAX_ELEMENTS: Final = 1000
 SPACING_S: Final = 0.2
-COUNTS_SPACING_S: Final = 0.5
-SIGNAL_SPACING_S: Final = 1.0
 USAGE_SPACING_S: Final = 1.0
 RENDER_AGAIN_S: Final = 2.0
 RECHECK_S: Final = 60.0
-PAGE_ON_ITS_WAY: Final = timedelta(seconds=30)
 # A page's rows were read this long before it says it was made, at most; clocks of web servers may differ a little.
 READ_BEFORE: Final = timedelta(seconds=2)
-# Pages that list what needs attention, or count containers: any change may add or take a line there.
-_ATTENTIVE_PAGES: Final = frozenset({"home", "projects"})
-# Pages that list events: of the whole fleet, or of the device or container that they are about.
-_EVENT_PAGES: Final = frozenset({"events", "device", "container-events"})
-# Lists answers about updates, which come and go with each of them.
-_UPDATES_PAGE: Final = "updates"
-# Pages whose rows depend on what is used, which changes with every reading of every device: seconds between two looks.
-_USAGE_PAGES: Final = {"top": 5.0, "home": 30.0}
-# Rows of a device that only those may see who may see them there, by the kind of their elements.
-_OF_DEVICES: Final[dict[str, Any]] = {"container": Container, "image": Image, "network": Network}
 # What a page shows of the readings of one device is one element to us: rendered and sent together.
 _USAGE: Final = "usage"
 
@@ -75,19 +65,20 @@ class _Shown:
     timer: asyncio.TimerHandle | None = None
 
 
-def _ids(elements: list[Element], kind: str) -> set[str]:
-    return {element.object_id for element in elements if element.kind == kind}
-
-
 class LiveConsumer(AsyncWebsocketConsumer):
     """One open page of one user."""
 
+    # Changes come by the hub of the process: no subscription of each page's own.
+    channel_layer_alias = "none"
     # Seconds between two looks whether the user may still watch.
     recheck_s: float = RECHECK_S
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._page = ""
+        self.page = ""
+        self.counts: list[Element] = []
+        self._counted: dict[str, str] = {}
+        self._outgoing: list[str] = []
         self._shown: dict[str, _Shown] = {}
         self._by_object: dict[str, list[_Shown]] = {}
         self._rows_of: dict[str, list[str]] = {}
@@ -102,16 +93,25 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         """Let in who may see the fleet; others learn why by the closing code."""
-        await self.accept()
         user = self.scope["user"]
-        if not user.is_authenticated:
-            await self.close(UNAUTHENTICATED)
-        elif not await database_sync_to_async(self._begins)(user):
-            await self.close(FORBIDDEN)
+        code = 0 if user.is_authenticated else UNAUTHENTICATED
+        if not code and not await database_sync_to_async(self._begins)(user):
+            code = FORBIDDEN
+        if not code:
+            # Before the browser hears that it is connected: from then on nothing passes it by.
+            await hub().join(self)
+        await self.accept()
+        if code:
+            await self.close(code)
         else:
-            await self.channel_layer.group_add(FLEET_GROUP, self.channel_name)
             pulse().join(self._on_loss)
             self._start(self._recheck())
+
+    @property
+    def user(self) -> SomeUser:
+        """With the rights that the page was made with."""
+        user: SomeUser = self.scope["user"]
+        return user
 
     def _begins(self, user: SomeUser) -> bool:
         """Whether the user may see anything; who is held back may not. Keeps the rights that the page was made with."""
@@ -121,6 +121,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def disconnect(self, _code: int) -> None:
         """Leave nothing behind: no timer, no task, no group."""
         pulse().leave(self._on_loss)
+        hub().leave(self)
         for shown in self._shown.values():
             if shown.timer:
                 shown.timer.cancel()
@@ -128,8 +129,6 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self._signal_timer.cancel()
         for task in self._tasks:
             task.cancel()
-        with suppress(RedisError):
-            await self.channel_layer.group_discard(FLEET_GROUP, self.channel_name)
 
     def _on_loss(self) -> None:
         """Changes may have passed us by: a page that comes back reads itself anew."""
@@ -145,7 +144,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         except (ValueError, RecursionError):
             return
         if isinstance(message, dict) and message.get("type") == "watch" and isinstance(message.get("ids"), list):
-            self._page = str(message.get("page", ""))[:40]
+            self.page = str(message.get("page", ""))[:40]
             await self._hear_of_missed_rows(message.get("made_at"))
             await self._watch([str(name)[:100] for name in message["ids"][:MAX_ELEMENTS]])
 
@@ -161,22 +160,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
             since = datetime.fromtimestamp(made_at, UTC) - READ_BEFORE
         except (OverflowError, ValueError, OSError):
             return
-        if await self._came_or_went(since):
+        if await database_sync_to_async(came_or_went)(since):
             self._schedule_signal()
-
-    @staticmethod
-    @database_sync_to_async
-    def _came_or_went(since: datetime) -> bool:
-        came_or_went = Q(appeared_at__gte=since) | Q(removed_at__gte=since)
-        return (
-            Container.objects.filter(changed_at__gte=since).filter(came_or_went).exists()
-            or Operation.objects.filter(created_at__gte=since).exists()
-        )
 
     async def _watch(self, names: list[str]) -> None:
         """Show these elements from now on, as far as the user may see them."""
         elements = [element for element in map(parse_element, dict.fromkeys(names)) if element is not None]
-        devices = await self._devices_of(self.scope["user"], {kind: _ids(elements, kind) for kind in _OF_DEVICES})
+        devices = await database_sync_to_async(devices_of)(self.scope["user"], elements)
         hidden = await database_sync_to_async(hidden_objects)(self.scope["user"], elements)
         # Looked at again when rights change: also a device that was moved, or a label that is gone, may hide them.
         self._elements = [element for element in elements if element.object_id not in hidden]
@@ -184,16 +174,18 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._shown, self._by_object, self._rows_of, self._usage_of = {}, {}, {}, {}
         fresh = []
         for element in elements:
-            if element.kind in _OF_DEVICES and element.object_id not in devices:
+            if element.kind in OF_DEVICES and element.object_id not in devices:
                 continue
             if element.object_id in hidden:
                 continue
             if element.is_usage:
                 self._usage_of.setdefault(devices.get(element.object_id, element.object_id), []).append(element)
                 continue
+            if not element.object_id:
+                continue
             shown = kept.pop(element.name, None)
             if shown is None:
-                shown = _Shown(element, SPACING_S if element.object_id else COUNTS_SPACING_S)
+                shown = _Shown(element, SPACING_S)
                 fresh.append(shown)
             self._shown[element.name] = shown
             self._by_object.setdefault(element.object_id, []).append(shown)
@@ -206,64 +198,45 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 left.timer.cancel()
         for object_id, device_id in devices.items():
             self._rows_of.setdefault(device_id, []).append(object_id)
+        hub().watch(self, self.page, {*self._by_object, *self._rows_of, *self._usage_of})
+        self._count_anew([element for element in elements if not element.object_id])
         await self._catch_up(fresh)
+
+    def _count_anew(self, counts: list[Element]) -> None:
+        """Have these counts sent, whatever was sent before: the page may be another by now."""
+        self.counts, self._counted = counts, {}
+        if counts:
+            hub().count_soon()
+
+    def show_count(self, element: Element, html: str) -> None:
+        """Send counts, unless the page shows the same."""
+        if self._counted.get(element.name) != html:
+            self._counted[element.name] = html
+            self._post(html)
 
     async def _catch_up(self, fresh: list[_Shown]) -> None:
         """Send what may have changed after the page was made and before this socket heard of its elements."""
-        changed = await self._changed_lately([shown.element for shown in fresh])
-        number = fragments().arrival(uuid.uuid4().hex)
+        changed = await database_sync_to_async(changed_lately)([shown.element for shown in fresh])
+        number = fragments().newest()
         for shown in fresh:
-            if not shown.element.object_id or shown.element.object_id in changed:
+            if shown.element.object_id in changed:
                 self._schedule(shown, number)
 
-    @staticmethod
-    @database_sync_to_async
-    def _devices_of(user: SomeUser, ids_by_kind: dict[str, set[str]]) -> dict[str, str]:
-        """The device of each object that the user may see. One query for each kind that the page shows."""
-        found: dict[str, str] = {}
-        for kind, ids in ids_by_kind.items():
-            if ids:
-                rows = _OF_DEVICES[kind].objects.visible_to(user).filter(pk__in=ids).values_list("pk", "device_id")
-                found |= {str(object_id): str(device_id) for object_id, device_id in rows}
-        return found
-
-    @staticmethod
-    @database_sync_to_async
-    def _changed_lately(elements: list[Element]) -> set[str]:
-        """Ids of objects that changed while a page may have been on its way to its reader. At most one query a kind."""
-        since = now() - PAGE_ON_ITS_WAY
-        containers = Q(changed_at__gte=since) | Q(operations__created_at__gte=since)
-        containers |= Q(operations__finished_at__gte=since) | Q(device__state_since__gte=since)
-        containers |= Q(update__changed_at__gte=since)
-        found: set[str] = set()
-        for rows, kind in (
-            (Container.objects.filter(containers), "container"),
-            (Device.objects.filter(state_since__gte=since), "device"),
-            (Image.objects.filter(Q(changed_at__gte=since) | Q(device__state_since__gte=since)), "image"),
-            (Network.objects.filter(Q(changed_at__gte=since) | Q(device__state_since__gte=since)), "network"),
-            (Operation.objects.filter(Q(state__in=Operation.ACTIVE_STATES) | Q(finished_at__gte=since)), "operation"),
-            (UpdateCheck.objects.filter(started_at__gte=since), "check"),
-            (Batch.objects.filter(Q(created_at__gte=since) | Q(operations__finished_at__gte=since)), "batch"),
-        ):
-            if ids := _ids(elements, kind):
-                found |= {str(pk) for pk in rows.filter(pk__in=ids).values_list("pk", flat=True)}
-        return found
-
-    async def live_change(self, change: Change) -> None:
-        """Something changed somewhere: send what of it is on this page."""
-        number, device_id = fragments().arrival(change["stamp"]), change["device"]
+    def hear(self, change: Change, number: int) -> None:
+        """Something changed that may be on this page: send what of it is."""
+        device_id = change["device"]
         if change["kind"] == _USAGE:
             if shown_usage := self._shown.get(f"{_USAGE}-{device_id}"):
                 self._schedule(shown_usage, number)
             if shown_schedules := self._shown.get(f"device-{device_id}-schedules"):
                 self._schedule(shown_schedules, number)
             moment = time.monotonic()
-            if self._page in _USAGE_PAGES and moment >= self._usage_signal_not_before:
-                self._usage_signal_not_before = moment + _USAGE_PAGES[self._page]
+            if self.page in USAGE_PAGES and moment >= self._usage_signal_not_before:
+                self._usage_signal_not_before = moment + USAGE_PAGES[self.page]
                 self._schedule_signal()
             return
         if change["kind"] == "event":
-            if self._page in _EVENT_PAGES and (self._page == "events" or self._shows_any([*change["ids"], device_id])):
+            if self.page in EVENT_PAGES and (self.page == "events" or self._shows_any([*change["ids"], device_id])):
                 self._schedule_signal()
             return
         touched = [*change["ids"], device_id]
@@ -275,12 +248,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
             for shown in self._by_object.get(object_id, ()):
                 concerned = True
                 self._schedule(shown, number)
-        for shown in self._by_object.get("", ()):
-            self._schedule(shown, number)
         came_or_went = change["what"] != "updated"
-        if change["kind"] == "update" and self._page == _UPDATES_PAGE:
+        if change["kind"] == "update" and self.page == UPDATES_PAGE:
             came_or_went = True
-        if came_or_went or self._page in _ATTENTIVE_PAGES or (concerned and not self._page.endswith("s")):
+        if came_or_went or self.page in ATTENTIVE_PAGES or (concerned and not self.page.endswith("s")):
             self._schedule_signal()
 
     def _shows_any(self, object_ids: list[str]) -> bool:
@@ -313,7 +284,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             shown.not_before = time.monotonic() + RENDER_AGAIN_S
         else:
             if html and self._shown.get(shown.element.name) is shown:
-                await self.send(text_data=html)
+                self._post(html)
             shown.sent = number
         shown.is_busy = False
         if shown.sent < shown.wanted and self._shown.get(shown.element.name) is shown:
@@ -322,16 +293,27 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def _html(self, element: Element, number: int) -> str:
         if element.kind == _USAGE:
             parts = self._usage_of.get(element.object_id, [])
-            return await fragments().usage(parts, number, with_bars=self._page == "top")
+            return await fragments().usage(parts, number, with_bars=self.page == "top")
         return await fragments().html(element, number, self.scope["user"])
+
+    def _post(self, html: str) -> None:
+        """Send the HTML; what is ready in the same moment goes in one message."""
+        self._outgoing.append(html)
+        if len(self._outgoing) == 1:
+            asyncio.get_running_loop().call_soon(self._send_outgoing)
+
+    def _send_outgoing(self) -> None:
+        text, self._outgoing = "".join(self._outgoing), []
+        self._start(self.send(text_data=text))
 
     def _schedule_signal(self) -> None:
         """Ask the page to read its list again, at most once a second; the last change is never left out."""
         if self._signal_timer is not None:
             return
         moment = time.monotonic()
-        delay = max(0.0, self._signal_not_before - moment)
-        self._signal_not_before = moment + delay + SIGNAL_SPACING_S
+        wait_s, spacing_s = hub().signal_delay_s()
+        delay = max(wait_s, self._signal_not_before - moment)
+        self._signal_not_before = moment + delay + spacing_s
         self._signal_timer = asyncio.get_running_loop().call_later(delay, self._on_signal_timer)
 
     def _on_signal_timer(self) -> None:
@@ -339,7 +321,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._signal_count += 1
         # Numbers differ between sockets too: the page compares with what the last one said.
         number = f"{id(self) % 10_000}-{self._signal_count}"
-        self._start(self.send(text_data=f'<div id="live-signal" data-refresh="{number}" hidden></div>'))
+        self._post(f'<div id="live-signal" data-refresh="{number}" hidden></div>')
 
     async def _recheck(self) -> None:
         """Close the socket of somebody who was logged out, deactivated, or may see nothing, less or more by now."""

@@ -43,7 +43,9 @@ class Page:
         alive = row_name(await in_thread(ContainerFactory)())
         await self.say(json.dumps({"type": "watch", "page": page, "ids": [*names, alive], **more}))
         await self.until(lambda: self.of(alive))
-        self.messages = [message for message in self.messages if alive not in message]
+        # One message may bring several elements.
+        row = re.compile(f'<tr id="{alive}".*?</tr>', re.DOTALL)
+        self.messages = [rest for message in self.messages if (rest := row.sub("", message).strip())]
 
     async def watch_quietly(self, *names: str, page: str = "containers") -> None:
         """Say what the page shows; wait until the server knows, told by the counts that it always sends."""
