@@ -10,6 +10,7 @@ from django.db import models
 
 from ssm.accounts.models.audit import now
 from ssm.accounts.querysets import TokenQuerySet
+from ssm.accounts.rules.user_agents import user_agent_in_words
 from ssm.lib.roles import Limit, Right
 
 
@@ -50,6 +51,11 @@ class OpenSession(models.Model):
 
     def __str__(self) -> str:
         return f"session of {self.user}"
+
+    @property
+    def program(self) -> str:
+        """What was used, in words: "Firefox 128 on Linux"."""
+        return user_agent_in_words(self.user_agent)
 
 
 class ApiToken(models.Model):

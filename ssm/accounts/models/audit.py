@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from django.db import models
 
 from ssm.accounts.querysets import AuditQuerySet
+from ssm.accounts.rules.user_agents import user_agent_in_words
 
 
 def now() -> datetime:
@@ -53,3 +54,8 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_name or 'SSM'}: {self.action} {self.object_name}".strip()
+
+    @property
+    def program(self) -> str:
+        """What was used, in words: "Firefox 128 on Linux"."""
+        return user_agent_in_words(self.user_agent)
