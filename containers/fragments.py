@@ -53,6 +53,8 @@ _COUNTS: Final[dict[str, tuple[str, Callable[[SomeUser], Any]]]] = {
     "home-counts": ("home/partials/counts.html", fleet_counts),
     "navigation-counts": ("partials/navigation_counts.html", navigation_counts),
 }
+# They name what not everybody who sees them may see: rendered for all who may see the same.
+_OF_VIEWERS: Final = frozenset({("volume", "row"), ("volume", "header")})
 # What changes with each reading of a device, and with nothing else: rendered for all that a page shows in one go.
 _USAGE_PARTS: Final = {
     "container": frozenset(CONTAINER_PARTS),
@@ -151,7 +153,8 @@ class Fragments:
         raised, to all who wait for it; who asks again gets a new one.
         """
         # Counts are of what a user may see: one rendering for all who may see the same.
-        key: Any = element.name if element.object_id else (element.name, grants_of(user).of(Right.SEE))
+        is_for_all = element.object_id and (element.kind, element.part) not in _OF_VIEWERS
+        key: Any = element.name if is_for_all else (element.name, grants_of(user).of(Right.SEE))
         known = self._rendered.get(key)
         if known is not None and not known.has_begun:
             known.number = max(known.number, number)
@@ -257,7 +260,7 @@ def render_element(element: Element, user: SomeUser, found: Model | None = None)
             template, count = _COUNTS[element.name]
             return render_to_string(template, {"counts": count(user)})
         if found is None:
-            found = _load(element)
+            found = _load(element, user)
         if found is None:
             return ""
         return render_to_string(_TEMPLATES[element.kind, element.part], {element.kind: found})
@@ -287,7 +290,7 @@ def _object_ids(elements: Sequence[Element], kind: str) -> set[str]:
     return {element.object_id for element in elements if element.kind == kind}
 
 
-def _load(element: Element) -> Model | None:
+def _load(element: Element, user: SomeUser) -> Model | None:
     if element.kind == "container":
         return Container.objects.for_page().filter(pk=element.object_id).first()
     if element.kind == "device":
@@ -295,7 +298,7 @@ def _load(element: Element) -> Model | None:
     if element.kind == "image":
         return Image.objects.for_page().filter(pk=element.object_id).first()
     if element.kind == "volume":
-        return find_volume(element.object_id)
+        return find_volume(element.object_id, user)
     if element.kind == "backup":
         return Backup.objects.select_related("device", "plan", "operation").filter(pk=element.object_id).first()
     if element.kind == "network":

@@ -41,11 +41,12 @@ class Volume(models.Model):
     objects = VolumeQuerySet.as_manager()
 
     if TYPE_CHECKING:
-        # Set by VolumeQuerySet.for_page and containers.backups.users.
+        # Set by VolumeQuerySet.for_page and containers.volume_rows.
         is_used: bool
         backed_up_at: Any
         has_plan: bool
         users: list[Container]
+        shown_users: list[Container]
 
     class Meta:
         ordering = ["name", "device"]

@@ -45,9 +45,18 @@ def volume_use(volume: "Volume") -> SafeString:
     if not users:
         return _sign("idle", "circle", "unused", "No container mounts it.")
     running = sum(container.is_running for container in users)
-    names = ", ".join(container.title for container in users[:12]) + (" …" if len(users) > 12 else "")
-    words = users[0].title if len(users) == 1 else f"{users[0].title} +{len(users) - 1}"
+    # Nobody learns from a volume the names of containers that are not for their eyes.
+    shown = volume.shown_users
+    words = _counted(len(users))
+    if shown:
+        words = shown[0].title if len(users) == 1 else f"{shown[0].title} +{len(users) - 1}"
+    names = ", ".join(container.title for container in shown[:12]) or _counted(len(users))
+    names += " …" if len(users) > min(len(shown), 12) and shown else ""
     return _sign("good" if running else "idle", "box", words, f"{names}: {running} running")
+
+
+def _counted(number: int) -> str:
+    return f"{number} container{'' if number == 1 else 's'}"
 
 
 @register.simple_tag

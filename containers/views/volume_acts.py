@@ -10,22 +10,21 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
 from containers import batches
-from containers.batches import Item
 from containers.errors import OperationRefused
 from containers.filters import LONGEST_LIST, id_of
 from containers.forms.volumes import BackupForm, CopyForm, VolumeForm
 from containers.models import Volume
-from containers.views.asking import KIND, ask_back, ids_of, refuse, start_all
+from containers.views.asking import ask_back, ids_of, refuse, start_all
 from containers.views.volume_filters import VolumeFilter
 from containers.views.volumes import find_volume
 from containers.volume_requests import (
     backup_items,
+    creation,
     removal,
     request_backup,
     request_copy,
     request_create,
     request_remove,
-    volume_lock,
 )
 from containers.volume_rows import add_users
 from devices.models import Device
@@ -62,19 +61,7 @@ def create(request: HttpRequest) -> HttpResponse:
                 return go_to(request, request_create(request.user, devices[0], wanted).get_absolute_url())
         except OperationRefused as refused:
             return refuse(request, refused, back=reverse("volumes:new"))
-        items = [
-            Item(
-                device=device,
-                kind=KIND.VOLUME_CREATE,
-                object_kind="volume",
-                target_name=wanted.name,
-                engine_id=wanted.name,
-                lock=volume_lock(device, wanted.name),
-                parameters={},
-                sealed={"driver": wanted.driver, "options": wanted.options, "labels": wanted.labels},
-            )
-            for device in devices
-        ]
+        items = [creation(device, wanted) for device in devices]
         title = f"Make the volume {wanted.name} on {len(items)} devices"
         return start_all(request, items, title=title, back=reverse("volumes:list"))
     status = 422 if request.method == "POST" else 200
@@ -152,7 +139,7 @@ def bulk(request: HttpRequest) -> HttpResponse:
     if not chosen:
         refused = OperationRefused("None of the chosen volumes exists any more.", fix="Choose others.")
         return refuse(request, refused, back=back)
-    add_users(chosen)
+    add_users(chosen, request.user)
     count = f"{len(chosen)} volume{'s' if len(chosen) != 1 else ''}"
     phrase = f"remove {len(chosen)}" if kind == "remove" else "yes"
     is_asked = "confirmation" in request.POST

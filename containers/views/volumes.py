@@ -37,7 +37,7 @@ def _listed(request: HttpRequest, chosen: VolumeFilter) -> dict[str, Any]:
     selected = chosen.select(visible)
     page = page_of(request, chosen.order(selected.for_page()))
     rows = list(page)
-    add_users(rows)
+    add_users(rows, request.user)
     lists = volume_lists(request)
     return {
         "page": page,
@@ -66,7 +66,7 @@ def device_volumes(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 def find_volume(request: HttpRequest, pk: uuid.UUID, right: Right = Right.SEE) -> Volume:
     """The volume with all that its page shows of it, if the user holds the right on it; else 404."""
     volume = get_object_or_404(Volume.objects.permitted(request.user, right).for_page(), pk=pk)
-    add_users([volume])
+    add_users([volume], request.user)
     return volume
 
 
@@ -78,7 +78,7 @@ def detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     users = (
         Container.objects.visible_to(request.user)
         .present()
-        .filter(pk__in=[container.pk for container in volume.users])
+        .filter(pk__in=[container.pk for container in volume.shown_users])
         .select_related("device")
         .defer("inspect", "environment")
         .order_by("name")

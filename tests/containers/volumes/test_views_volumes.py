@@ -6,14 +6,18 @@ import time
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from containers.fragments import parse_element, render_element
 from containers.models import Backup, BackupPlan, Operation, Volume
 from ssm.accounts.models import AuditEntry
+from ssm.lib.roles import Right
+from tests.accounts.people import make_role, make_user
 from tests.factories import BackupFactory, BackupPlanFactory, ContainerFactory, DeviceFactory, VolumeFactory
 from tests.people import People
 
@@ -229,3 +233,19 @@ def test_hostile_names_are_text(name: str, client: Client) -> None:
 
     for url in (reverse("volumes:list"), reverse("backups:list"), volume.get_absolute_url()):
         assert b"<b>x</b>" not in client.get(url).content
+
+
+def test_volume_names_no_container_to_those_who_may_not_see_it() -> None:
+    volume = VolumeFactory(labels={"team": "web"}, name="shared")
+    for name, labels in (("seen-one", {"team": "web"}), ("hidden-one", {})):
+        ContainerFactory(device=volume.device, name=name, labels=labels, mounts=mount("shared"))
+    limited = make_user("limited", make_role("limited", Right, labels=["team=web"]))
+    browser = Client()
+    browser.force_login(limited)
+    answers = [browser.get(path).content.decode() for path in (reverse("volumes:list"), volume.get_absolute_url())]
+    element = parse_element(f"volume-{volume.pk}-row")
+    assert element is not None
+    answers.append(render_element(element, limited))
+
+    assert all("seen-one +1" in answer and "hidden-one" not in answer for answer in answers)
+    assert "hidden-one +1" in render_element(element, User.objects.create_superuser("all"))
