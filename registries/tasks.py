@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from registries import polling
+from registries.services import testing
 
 
 @shared_task(name="registries.poll_due")
@@ -15,3 +16,9 @@ def poll_due() -> None:
 def expire_knowledge() -> None:
     """Forget repositories and tags that nobody wanted for long."""
     polling.expire()
+
+
+@shared_task(name=testing.TEST_TASK)
+def test_account(registry_id: str) -> None:
+    """Test an account as it is stored."""
+    testing.test_stored(registry_id)

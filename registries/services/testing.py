@@ -8,6 +8,8 @@ from typing import Final
 from registries.client import Quota, RegistryClient, TestStep
 from registries.models import Origin, Registry, now
 from registries.providers import Access
+from registries.services.accounts import access_of, known_repository
+from ssm.lib.errors import SsmError
 
 STEPS: Final = (
     ("registry", "Registry answers (/v2/)"),
@@ -16,6 +18,7 @@ STEPS: Final = (
     ("quota", "Pulls left"),
 )
 DEADLINE_S: Final = 45.0
+TEST_TASK: Final = "registries.test_account"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +132,23 @@ def note_verdict(registry: Registry, verdict: Verdict) -> None:
                 "quota_seen_at": verdict.quota.seen_at,
             },
         )
+
+
+def test_stored(registry_id: str) -> Verdict | None:
+    """Test an account as it is stored, to the end, and remember how that ended; None when there is none."""
+    registry = Registry.objects.filter(pk=registry_id).first()
+    if registry is None:
+        return None
+    try:
+        test = Test(access_of(registry), known_repository(registry))
+        asyncio.run(_to_the_end(test))
+        verdict = test.verdict()
+    except SsmError as exc:
+        verdict = Verdict(False, exc.message, exc.fix)
+    note_verdict(registry, verdict)
+    return verdict
+
+
+async def _to_the_end(test: Test) -> None:
+    async for _step in test.run():
+        pass

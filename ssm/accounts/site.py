@@ -3,16 +3,18 @@
 Whatever is registered gets all three, so that none can forget.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django.contrib.admin import AdminSite, ModelAdmin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -60,6 +62,28 @@ class Guarded(ModelAdmin[Any]):
         """Django's answer, for who may change everything."""
         return super().has_delete_permission(request, obj) and self._may(request, changing=True)
 
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """For actions marked so: acts on hosts."""
+        return can_everywhere(request.user, Right.OPERATE)
+
+    def has_volumes_permission(self, request: HttpRequest) -> bool:
+        """For actions marked so: acts on volumes and backups."""
+        return can_everywhere(request.user, Right.MANAGE_VOLUMES)
+
+    def has_devices_permission(self, request: HttpRequest) -> bool:
+        """For actions marked so: what only managers of devices do."""
+        return can_everywhere(request.user, Right.MANAGE_DEVICES)
+
+    def has_registries_permission(self, request: HttpRequest) -> bool:
+        """For actions marked so: what only managers of registries do."""
+        return can_everywhere(request.user, Right.MANAGE_REGISTRIES)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """The list under the name of its table."""
+        title = str(self.opts.verbose_name_plural)
+        title = title if title[:1].isupper() else title.capitalize()
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Through the door of the rows, where they have one."""
         rows = super().get_queryset(request)
@@ -104,6 +128,11 @@ class SsmAdminSite(AdminSite):
         guarded = type(kind.__name__, (Guarded, kind), {"__module__": kind.__module__, "__doc__": kind.__doc__})
         super().register(model_or_iterable, guarded, **options)
 
+    def extend(self, model: type[Model], *actions: Any) -> None:
+        """Give a model's class further actions, of an app that its own must not know."""
+        registered = self._registry[model]
+        registered.actions = [*(registered.actions or ()), *actions]
+
     @method_decorator(login_not_required)
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """To the one log-in there is, which knows of the second factor and of too many failures."""
@@ -121,4 +150,35 @@ class SsmAdminSite(AdminSite):
         return redirect("account:password")
 
 
-__all__ = ["Guarded", "SsmAdminSite"]
+def ask_back(
+    request: HttpRequest,
+    model_admin: ModelAdmin[Any],
+    *,
+    title: str,
+    rows: Sequence[tuple[str, str]],
+    warning: str,
+    seen: Sequence[str] = (),
+) -> HttpResponse | None:
+    """The page that asks back before an action; None once it was answered with yes.
+
+    ``rows`` are names of what it is about, each with what becomes of it; ``seen`` comes back with the answer, for
+    acts that hold only for what was shown.
+    """
+    if request.POST.get("confirmed"):
+        return None
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": title,
+        "opts": model_admin.opts,
+        "rows": rows,
+        "warning": warning,
+        "seen": seen,
+        "action": request.POST.get("action", ""),
+        "chosen": request.POST.getlist(ACTION_CHECKBOX_NAME),
+        "across": request.POST.get("select_across", "0"),
+        "checkbox_name": ACTION_CHECKBOX_NAME,
+    }
+    return TemplateResponse(request, "admin/confirm_action.html", context)
+
+
+__all__ = ["Guarded", "SsmAdminSite", "ask_back"]
