@@ -12,10 +12,10 @@ from devices.connections.direct import (
     Dialer,
     DirectRoute,
     DirectSession,
-    connect_local,
     connect_tcp,
     shake_hands,
 )
+from devices.connections.local import connect_local
 from devices.connections.opening import (
     Deadline,
     SshSession,

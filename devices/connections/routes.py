@@ -8,9 +8,9 @@ from devices.errors import ConnectionLost, DeviceError
 from devices.rules.refusals import PROBE_SCRIPT, Cause, parse_probe, read_refusal
 from devices.rules.targets import ConnectionTarget
 from devices.rules.texts import clean_text
+from devices.ssh.channels import ByteChannel
 from devices.ssh.session import ChannelRefused, SshSession
 from devices.ssh.sockets import Deadline
-from devices.ssh.transport import ByteChannel
 
 PROBE_S = 5.0
 PROGRAM_END_S = 2.0

@@ -17,11 +17,12 @@ from devices.rules.host_keys import PinnedKey, wanted_algorithms
 from devices.rules.targets import DEFAULT_KEEPALIVE_S, ConnectionTarget
 from devices.rules.texts import clean_text
 from devices.ssh.authentication import log_in, timed_out
+from devices.ssh.channels import ByteChannel
 from devices.ssh.host_keys import check_host_key
 from devices.ssh.keys import public_key
 from devices.ssh.proxies import connect_through
 from devices.ssh.sockets import Deadline, ReadAheadSocket, connect, resolve
-from devices.ssh.transport import ByteChannel, NoAnswer, Transport
+from devices.ssh.transport import NoAnswer, Transport
 
 # The library logs what servers say, unbounded and as errors; we report each failure once, cleaned, by ourselves.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
