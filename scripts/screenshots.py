@@ -1,4 +1,4 @@
-"""Pictures of every page for docs/screenshots, of a running SSM: desktop and phone, dark and light.
+"""Pictures of every page for docs/screenshots, of a running SSM: desktop, dark and light, and phone.
 
     SSM_PASSWORD=… .venv/bin/python scripts/screenshots.py http://127.0.0.1:8000 admin
 
@@ -20,14 +20,42 @@ PAGES = {
     "home": "/",
     "devices": "/devices/",
     "device-add": "/devices/add/",
+    "device-import": "/devices/import/",
+    "logins": "/devices/logins/",
+    "host-keys": "/devices/host-keys/",
     "containers": "/containers/",
+    "container-new": "/containers/new/",
     "top": "/containers/top/",
+    "projects": "/projects/",
+    "images": "/images/",
+    "image-prune": "/images/prune/",
+    "volumes": "/volumes/",
+    "backups": "/backups/",
+    "networks": "/networks/",
+    "network-map": "/networks/map/",
+    "network-ports": "/networks/ports/",
+    "network-new": "/networks/new/",
     "logs": "/logs/?project=shop",
     "log-search": "/logs/find/?project=shop&q=error&since=1h",
     "updates": "/updates/?state=all",
     "registries": "/registries/",
     "events": "/events/",
     "activity": "/activity/",
+    "audit": "/activity/audit/",
+    "users": "/users/",
+    "roles": "/roles/",
+    "account": "/account/",
+    "status": "/status/",
+    "admin": "/admin/",
+}
+# The first row's page of a list.
+FIRST = {
+    "device": ("/devices/", ""),
+    "device-access": ("/devices/", "access/"),
+    "project": ("/projects/", ""),
+    "image": ("/images/?q=nginx", ""),
+    "volume": ("/volumes/", ""),
+    "network": ("/networks/?q=shop", ""),
 }
 CONTAINER_TABS = {
     "container": "",
@@ -51,8 +79,8 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         for theme in THEMES:
-            for size in SIZES:
-                _take(browser, url, user, theme, size)
+            _take(browser, url, user, theme, "desktop")
+        _take(browser, url, user, "dark", "phone")
         browser.close()
 
 
@@ -75,9 +103,10 @@ def _take(browser: Browser, url: str, user: str, theme: str, size: str) -> None:
     for name, path in PAGES.items():
         page.goto(path)
         _shoot(page, name, size, theme)
-    page.goto("/devices/")
-    page.goto(_first_link(page))
-    _shoot(page, "device", size, theme)
+    for name, (path, below) in FIRST.items():
+        page.goto(path)
+        page.goto(_first_link(page) + below)
+        _shoot(page, name, size, theme)
     page.goto(f"/containers/?q={os.environ.get('SSM_SHOWN_CONTAINER', 'web')}")
     container = _first_link(page)
     for name, tab in CONTAINER_TABS.items():
