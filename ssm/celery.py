@@ -7,8 +7,11 @@ from typing import Any
 
 from celery import Celery, signals
 
+from ssm.lib import broker
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ssm.settings")
 
+broker.install()
 app = Celery("ssm")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
