@@ -18,6 +18,8 @@ from tests.fleet import Fleet, net_from_environment
 CHAOS_NET: Final = 178
 _ENGINES: Final = ("28", "26", "20")
 _FINISH_S: Final = 90
+# Of a round that took longer it is told what was waited for.
+_TOLD_FROM_S: Final = 10.0
 # Growth from the first whole state to the last that caches and pools do not explain.
 _MOST_KIB: Final = 60 * 1024
 _MOST_FILES: Final = 60
@@ -86,7 +88,9 @@ def _run(fleet: Fleet, stack: Stack, links: Links, options: argparse.Namespace) 
         is_in_time = not look.missing and look.seconds <= options.within
         converged += len(faults) if is_in_time else 0
         slowest_s = max(slowest_s, look.seconds)
-        verdict = f"whole after {look.seconds:.1f} s" if not look.missing else f"NOT WHOLE: {'; '.join(look.missing)}"
+        verdict = f"whole after {look.seconds:.1f} s" if not look.missing else "NOT WHOLE"
+        if look.seconds > _TOLD_FROM_S:
+            verdict += f", at last: {'; '.join(look.lately)[:600]}"
         say(f"{number:4} {', '.join(str(fault) for fault in faults)}: {verdict}{'' if is_in_time else '  <<<'}")
     books = Books()
     deadline = time.monotonic() + _FINISH_S

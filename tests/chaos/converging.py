@@ -28,10 +28,11 @@ class Probes:
 
 @dataclass(slots=True)
 class Look:
-    """How long it took, and what was missing last."""
+    """How long it took, what is missing still, and what was missing last."""
 
     seconds: float
     missing: list[str] = field(default_factory=list)
+    lately: list[str] = field(default_factory=list)
 
 
 class Judge:
@@ -47,19 +48,20 @@ class Judge:
         began, moment = time.monotonic(), datetime.now(UTC)
         wanted = {probe.marker["id"]: self._flip(probe) for probe in self._probes}
         rings = [_Ring(self._caller, probe.bell) for probe in self._probes]
-        missing = ["not looked at"]
+        missing = lately = ["not looked at"]
         while missing:
             try:
                 missing = self._missing(moment, wanted, rings)
             except NoAnswer as exc:
                 missing = [str(exc)]
             seconds = time.monotonic() - began
+            lately = missing or lately
             if not missing or seconds > _GIVES_UP_S:
                 break
             time.sleep(_LOOK_EVERY_S)
         for ring in rings:
             ring.give_up()
-        return Look(seconds, missing)
+        return Look(seconds, missing, lately)
 
     def _flip(self, probe: Probes) -> str:
         """Have the host itself start or stop the marker; the state that SSM has to show."""
