@@ -63,13 +63,19 @@ def check_version(manifest: Manifest) -> None:
         )
 
 
+def take_own_name() -> None:
+    """Have this process's connections told from those of SSM's other processes; before the first one is opened."""
+    connection.settings_dict["OPTIONS"]["application_name"] = "ssm-restore"
+
+
 def check_target(*, replace: bool) -> None:
-    """Raises DatabaseInUse while others work with the database, or when it holds an installation (unless `replace`)."""
+    """Raises DatabaseInUse while others work with the database, or when it holds an installation (unless `replace`).
+
+    Call `take_own_name` first.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            " AND application_name = 'ssm' AND client_port IS DISTINCT FROM"
-            " (SELECT client_port FROM pg_stat_activity WHERE pid = pg_backend_pid())"
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'ssm'"
         )
         others = int(cursor.fetchone()[0])
         cursor.execute("SELECT to_regclass('auth_user') IS NOT NULL AND to_regclass('devices_device') IS NOT NULL")

@@ -33,7 +33,8 @@ chown postgres:postgres "$PGDATA" /run/postgresql
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
     password=$(cat "$POSTGRES_PASSWORD_FILE")
     printf '%s' "$password" >/tmp/password && chmod 644 /tmp/password
-    as_postgres initdb -D "$PGDATA" -U "$POSTGRES_USER" -A scram-sha-256 --pwfile=/tmp/password -E UTF8 --no-sync >/dev/null
+    as_postgres initdb -D "$PGDATA" -U "$POSTGRES_USER" -A scram-sha-256 --pwfile=/tmp/password \\
+        -E UTF8 --no-sync >/dev/null
     rm /tmp/password
     echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
     echo "local all all trust" >"$PGDATA/hba.new"; cat "$PGDATA/pg_hba.conf" >>"$PGDATA/hba.new"

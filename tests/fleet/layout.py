@@ -17,6 +17,7 @@ DEMO_NET = 77
 TEST_NET = 78
 SELF_TEST_NET = 79
 DEMO_TEST_NET = 179
+DEPLOY_NET = 178
 
 _FORBIDDEN = {"/", "/usr", "/etc", "/var", "/var/lib", "/run", "/home", "/root", "/tmp"}
 _FORBIDDEN_BELOW = ("/usr/", "/etc/", "/run/", "/proc/", "/sys/", "/dev/")

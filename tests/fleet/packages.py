@@ -48,9 +48,12 @@ _PACKAGES = {
     HAPROXY: ["haproxy"],
 }
 # What a whole small Debian is made of, as images have it: resolved as if nothing were installed.
-_SMALL = "base-files libc-bin dash coreutils sed grep mawk findutils tar gzip diffutils passwd netbase tzdata".split()
+_SMALL = (
+    *("base-files", "libc-bin", "dash", "coreutils", "sed", "grep", "mawk", "findutils", "tar", "gzip", "diffutils"),
+    *("passwd", "netbase", "tzdata"),
+)
 _SYSTEMS = {
-    PYTHON_SYSTEM: [*_SMALL, "python3", "python3-venv", "media-types"],
+    PYTHON_SYSTEM: [*_SMALL, "python3", "python3-venv", "media-types", "libstdc++6"],
     SERVER_SYSTEM: [*_SMALL, "postgresql-15", "redis-server", "caddy", "nginx-light"],
 }
 # Compiles long queries for PostgreSQL, which does without; larger than all others together.

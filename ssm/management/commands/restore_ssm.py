@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ssm.recovery.archive import Copy, Reader
 from ssm.recovery.errors import RecoveryError
-from ssm.recovery.restoring import check_keys, check_target, check_version, missing_archives, restore
+from ssm.recovery.restoring import check_keys, check_target, check_version, missing_archives, restore, take_own_name
 
 MOST_NAMED = 10
 
@@ -31,6 +31,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, file: Path, **options: Any) -> None:
         """Restore it."""
+        take_own_name()
         try:
             backup = Reader(file)
             try:
