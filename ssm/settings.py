@@ -308,6 +308,7 @@ LOGGING = {
         # Two ticks every ten seconds would bury what matters; failures are told at ERROR.
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
     },
 }
