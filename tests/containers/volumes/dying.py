@@ -9,6 +9,7 @@ import pytest
 from containers import execution, operations
 from containers.models import Operation
 from containers.runs.run import Run
+from devices.connections import pool
 from ssm.lib.storage import PrivateFileStorage
 
 
@@ -110,6 +111,27 @@ class Killer:
             raise Killed(self._at)
 
 
+class Cutter(Killer):
+    """Cuts all connections at the point, once, in place of ending the worker."""
+
+    cuts = 0
+
+    def look(self) -> None:
+        """Whoever lives goes on."""
+        if self.is_dead:
+            self.is_dead = False
+            self.cuts += 1
+            pool.close_all()
+
+
+def is_cut_and_goes_on(operation: Operation, cutter: Cutter, point: str) -> Operation:
+    """Let the link be cut at the point, and whoever finds the operation left go on; what became of it."""
+    cutter.arm(point)
+    execution.run(str(operation.pk))
+    assert cutter.cuts == 1
+    return _followed(operation) if Operation.objects.get(pk=operation.pk).state == "running" else operation
+
+
 def dies_and_is_followed(operation: Operation, killer: Killer, point: str) -> Operation:
     """Let the worker die after the point, and another one go on; what became of the operation."""
     killer.arm(point)
@@ -118,6 +140,10 @@ def dies_and_is_followed(operation: Operation, killer: Killer, point: str) -> Op
     killer.is_dead = False
     left = Operation.objects.get(pk=operation.pk)
     assert left.state == "running"
+    return _followed(operation)
+
+
+def _followed(operation: Operation) -> Operation:
     silent = datetime.now(UTC) - timedelta(minutes=1)
     Operation.objects.filter(pk=operation.pk).update(heartbeat_at=silent, worker="a worker that is gone")
     execution.settle(next(orphan for orphan in operations.orphans() if orphan.pk == operation.pk))

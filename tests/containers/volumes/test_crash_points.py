@@ -10,7 +10,7 @@ import pytest
 from containers.models import Backup
 from containers.volume_requests import request_backup, request_restore
 from tests.containers.volumes.conftest import MakeYard
-from tests.containers.volumes.dying import Killer, dies_and_is_followed
+from tests.containers.volumes.dying import Cutter, Killer, dies_and_is_followed, is_cut_and_goes_on
 from tests.containers.volumes.yard import backed_up, done, shell, somebody
 from tests.queued import take_queued
 
@@ -109,3 +109,23 @@ def test_restore_in_place_ends_with_the_content_of_the_backup_when_the_worker_di
     again = request_restore(somebody(), safety, yard.stage.device, f"{name}-old", mode="new")
     assert done(again).state == "succeeded"
     assert yard.state(f"{name}-old") == spoiled
+
+
+@pytest.mark.parametrize("point", ["half written", "written", "half written#2"])
+def test_restore_in_place_ends_with_the_content_of_the_backup_when_the_link_is_cut(
+    point: str, make_yard: MakeYard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard = make_yard()
+    name = yard.make(fill='cd "$1"; head -c 5000000 /dev/urandom > blob; chown 7:8 blob; ln blob other')
+    wanted, before = yard.state(name), yard.names()
+    backup = backed_up(yard, name)
+    shell(yard.stage, 'cd "$1"; rm blob; echo three > c', yard.place(name))
+    operation = request_restore(somebody(), backup, yard.stage.device, name, mode="replace")
+    take_queued()
+
+    ended = is_cut_and_goes_on(operation, Cutter(monkeypatch), point)
+
+    ended.refresh_from_db()
+    assert (ended.state, ended.error_message) == ("succeeded", "")
+    assert yard.state(name) == wanted
+    assert (yard.names(), yard.helpers()) == (before, [])
