@@ -1,5 +1,6 @@
 """What acts on images ask for: of which object, under which lock; and what removing unused ones would take."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
@@ -99,3 +100,9 @@ def prune_item(host: HostPreview) -> Item:
         lock=f"image:{host.device.pk}:prune",
         parameters={"items": [{"id": image.engine_id, "names": image.repo_tags} for image in host.images]},
     )
+
+
+def stamp_of(hosts: list[HostPreview]) -> str:
+    """What tells one preview from another: removed is only what was shown."""
+    lines = [f"{host.device.pk} {image.engine_id} {image.repo_tags}" for host in hosts for image in host.images]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:32]

@@ -1,12 +1,15 @@
 """What removing unused volumes would take from each host."""
 
+import hashlib
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
 from django.db.models import Q
 
-from containers.models import Volume
+from containers.batches import Item
+from containers.models import Operation, Volume
+from containers.volume_requests import prune_lock
 from devices.models import Device
 
 # Of each host; what is beyond is counted, and goes too.
@@ -54,3 +57,21 @@ def previews(devices: list[Device], scope: str) -> list[HostPreview]:
         volumes = sorted(group, key=lambda row: (-(row.size_bytes or 0), row.name))[:MOST_OF_A_HOST]
         found.append(HostPreview(by_id[device_id], volumes))
     return found
+
+
+def stamp_of(hosts: list[HostPreview]) -> str:
+    """What tells one preview from another: removed is only what was shown."""
+    lines = [f"{host.device.pk} {volume.name}" for host in hosts for volume in host.volumes]
+    return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def prune_item(host: HostPreview) -> Item:
+    """The removal of exactly what a preview showed."""
+    return Item(
+        device=host.device,
+        kind=Operation.Kind.VOLUME_PRUNE,
+        object_kind=Operation.ObjectKind.DEVICE,
+        target_name=host.device.name,
+        lock=prune_lock(host.device),
+        parameters={"names": [volume.name for volume in host.volumes]},
+    )

@@ -41,6 +41,20 @@ def request_create(user: SomeUser, device: Device, wanted: NewVolume) -> Operati
     )
 
 
+def creation(device: Device, wanted: NewVolume) -> Item:
+    """A new volume as part of a batch."""
+    return Item(
+        device=device,
+        kind=Operation.Kind.VOLUME_CREATE,
+        object_kind="volume",
+        target_name=wanted.name,
+        engine_id=wanted.name,
+        lock=volume_lock(device, wanted.name),
+        parameters={},
+        sealed={"driver": wanted.driver, "options": wanted.options, "labels": wanted.labels},
+    )
+
+
 def removal(volume: Volume) -> Item:
     """The removal of a volume as part of a batch."""
     return Item(

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -25,6 +27,7 @@ from ssm.lib.api.access import needs
 from ssm.lib.api.errors import answers
 from ssm.lib.api.paging import Paging, page
 from ssm.lib.database import database_work
+from ssm.lib.errors import SsmError
 from ssm.lib.roles import Right, SomeUser
 
 operation_router = Router(tags=["operations"])
@@ -34,6 +37,40 @@ event_router = Router(tags=["events"])
 _NEWEST: Final = {"created": ("-created_at",)}
 _FOLLOWED_EVERY_S: Final = 0.5
 _FOLLOWED_FOR_S: Final = 3600
+_EVENTS_EVERY_S: Final = 1.0
+# Rows may be seen in another order than they were numbered: so many back are looked at again.
+_LOOKED_AT_AGAIN: Final = 500
+_MOST_AT_ONCE: Final = 1000
+# Each costs a query a second or two.
+MOST_FOLLOWERS: Final = 100
+
+
+class TooManyFollowers(SsmError):
+    """This process follows as much as it can."""
+
+    code = "too_many_streams"
+    status = 429
+
+    def __init__(self) -> None:
+        super().__init__("Too many callers follow something just now.", fix="Try again in a moment.")
+
+
+class _Followers:
+    """How many streams this process sends, all on one event loop."""
+
+    count = 0
+
+
+_followers: Final = _Followers()
+
+
+@contextmanager
+def _follower() -> Iterator[None]:
+    _followers.count += 1
+    try:
+        yield
+    finally:
+        _followers.count -= 1
 
 
 class OperationFilter(Schema):
@@ -46,6 +83,7 @@ class OperationFilter(Schema):
     container: uuid.UUID | None = None
     batch: uuid.UUID | None = None
     person: str = Field("", description="User name of who asked for it.", max_length=150)
+    sort: Literal["created", "-created"] = Field("created", description="The newest first; with - the oldest.")
 
 
 class OperationPage(Schema):
@@ -73,6 +111,7 @@ class EventQuery(Schema):
     container: uuid.UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
+    sort: Literal["time", "-time"] = Field("time", description="The newest first; with - the oldest.")
 
 
 @operation_router.get("", response=answers(OperationPage), operation_id="operations_list")
@@ -93,7 +132,7 @@ def operations_list(request: HttpRequest, filters: Query[OperationFilter], pagin
         rows = rows.filter(container_id=filters.container)
     if filters.batch:
         rows = rows.filter(batch_id=filters.batch)
-    return page(rows, _NEWEST, "created", paging).shown(OperationEntry.of)
+    return page(rows, _NEWEST, filters.sort, paging).shown(OperationEntry.of)
 
 
 @operation_router.get("/{uuid:pk}", response=answers(OperationDetail), operation_id="operations_get")
@@ -108,13 +147,25 @@ def operations_get(request: HttpRequest, pk: uuid.UUID) -> Any:
 def operations_follow(request: HttpRequest, pk: uuid.UUID) -> Any:
     """The operation as NDJSON: a line at once, one for each change, the last one once it has ended."""
     get_object_or_404(Operation.objects.visible_to(request.user).only("pk"), pk=pk)
-    response = StreamingHttpResponse(_followed(request.user, pk), content_type="application/x-ndjson")
+    return _stream(_followed(request.user, pk))
+
+
+def _stream(lines: AsyncIterator[bytes]) -> StreamingHttpResponse:
+    if _followers.count >= MOST_FOLLOWERS:
+        raise TooManyFollowers
+    response = StreamingHttpResponse(lines, content_type="application/x-ndjson")
     response["X-Accel-Buffering"] = "no"
     response["Cache-Control"] = "no-store"
     return response
 
 
 async def _followed(user: SomeUser, pk: uuid.UUID) -> AsyncIterator[bytes]:
+    with _follower():
+        async for line in _changes(user, pk):
+            yield line
+
+
+async def _changes(user: SomeUser, pk: uuid.UUID) -> AsyncIterator[bytes]:
     told = ""
     for _look in range(int(_FOLLOWED_FOR_S / _FOLLOWED_EVERY_S)):
         detail = await sync_to_async(_look_at)(user, pk)
@@ -179,7 +230,12 @@ def batches_get(request: HttpRequest, pk: uuid.UUID) -> Any:
 @needs(Right.SEE)
 def events_list(request: HttpRequest, filters: Query[EventQuery], paging: Query[Paging]) -> Any:
     """What the engines told, the newest first."""
-    chosen = EventFilter(
+    rows = _event_filter(filters).select(Event.objects.visible_to(request.user)).select_related("device")
+    return page(rows, {"time": ("-time_ns",)}, filters.sort, paging).shown(EventEntry.of)
+
+
+def _event_filter(filters: EventQuery) -> EventFilter:
+    return EventFilter(
         q=filters.q.replace("\x00", ""),
         kind=filters.kind,
         act=filters.act,
@@ -189,5 +245,44 @@ def events_list(request: HttpRequest, filters: Query[EventQuery], paging: Query[
         since=aware(filters.since),
         until=aware(filters.until),
     )
-    rows = chosen.select(Event.objects.visible_to(request.user)).select_related("device")
-    return page(rows, {"time": ("-time_ns",)}, "time", paging).shown(EventEntry.of)
+
+
+@event_router.get("/follow", response=answers(EventEntry), operation_id="events_follow")
+@needs(Right.SEE)
+def events_follow(request: HttpRequest, filters: Query[EventQuery]) -> Any:
+    """Events as they come, as `application/x-ndjson`: one object of the kind below for each. An empty line now and
+    then keeps the connection alive. It ends after an hour: go on with `GET /events?since=`.
+    """
+    return _stream(_events(request.user, _event_filter(filters)))
+
+
+async def _events(user: SomeUser, chosen: EventFilter) -> AsyncIterator[bytes]:
+    with _follower():
+        known: deque[int] = deque(await sync_to_async(_latest)(), maxlen=2 * _MOST_AT_ONCE)
+        # The head of the answer goes out at once.
+        yield b"\n"
+        for look in range(int(_FOLLOWED_FOR_S / _EVENTS_EVERY_S)):
+            await asyncio.sleep(_EVENTS_EVERY_S)
+            lines = await sync_to_async(_new_events)(user, chosen, known)
+            if lines or look % 20 == 19:
+                yield "".join(f"{line}\n" for line in lines or [""]).encode()
+
+
+def _latest() -> list[int]:
+    with database_work():
+        return sorted(Event.objects.order_by("-pk").values_list("pk", flat=True)[:_LOOKED_AT_AGAIN])
+
+
+def _new_events(user: SomeUser, chosen: EventFilter, known: "deque[int]") -> list[str]:
+    with database_work():
+        seen, after = set(known), max(known, default=0) - _LOOKED_AT_AGAIN
+        ids = [
+            pk
+            for pk in Event.objects.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)[:_MOST_AT_ONCE]
+            if pk not in seen
+        ]
+        if not ids:
+            return []
+        known.extend(ids)
+        rows = chosen.select(Event.objects.visible_to(user)).filter(pk__in=ids).select_related("device")
+        return [json.dumps(EventEntry.of(row).model_dump(mode="json")) for row in rows.order_by("time_ns", "pk")]

@@ -1,10 +1,11 @@
 """Containers: listed, looked at, acted on."""
 
 import uuid
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
+from django.urls import register_converter
 from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
@@ -28,6 +29,22 @@ from ssm.lib.api.errors import FieldProblem, answers
 from ssm.lib.api.paging import Paging, page
 from ssm.lib.roles import Right, can
 
+
+class ActConverter:
+    """The acts as part of a path, so that it takes no other path for one."""
+
+    regex = "|".join(get_args(ActKind))
+
+    def to_python(self, value: str) -> str:
+        """The act itself."""
+        return value
+
+    def to_url(self, value: str) -> str:
+        """The act itself."""
+        return value
+
+
+register_converter(ActConverter, "act")
 router = Router(tags=["containers"])
 
 _SORTS = {
@@ -249,7 +266,7 @@ def containers_limits(request: HttpRequest, pk: uuid.UUID, order: NewLimits) -> 
     return Status(202, OperationEntry.of(request_operation(request.user, found, "configure", body)))
 
 
-@router.post("/{uuid:pk}/{kind}", response=answers(OperationEntry, 202), operation_id="containers_act")
+@router.post("/{uuid:pk}/{act:kind}", response=answers(OperationEntry, 202), operation_id="containers_act")
 @needs(Right.OPERATE)
 @idempotent
 def containers_act(request: HttpRequest, pk: uuid.UUID, kind: ActKind, order: Act | None = None) -> Any:

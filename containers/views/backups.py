@@ -1,23 +1,20 @@
 """Pages of backups: all of them, one with its manifest, restore, download, upload, delete; and plans of volumes."""
 
-import asyncio
-import re
 import shutil
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
 from django.db.models import Count, Q, Sum
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from containers.backup_plans import plan_next, request_delete, request_verify
-from containers.backups import store
+from containers.backups.serving import archive_of, manifest_of
 from containers.backups.uploads import store_upload
 from containers.errors import BackupUnusable, OperationRefused, StoreFailed
 from containers.forms.volumes import PlanForm, RestoreForm, UploadForm
@@ -149,35 +146,13 @@ def download(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
         refused = OperationRefused(f"This backup is {backup.get_state_display()}: there is nothing to download.")
         return refuse(request, refused, back=backup.get_absolute_url())
     try:
-        manifest = store.find_manifest(backup.file_name)
-        opened = store.reading(backup.file_name)
-        file = opened.__enter__()
+        if request.GET.get("manifest"):
+            return manifest_of(backup)
+        answer = archive_of(backup)
     except StoreFailed as exc:
         return HttpResponse(f"{exc}\n", status=exc.status, content_type="text/plain; charset=utf-8")
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{backup.volume_name}-{backup.created_at:%Y%m%d-%H%M%S}").strip(".-")
-    if request.GET.get("manifest"):
-        opened.__exit__(None, None, None)
-        response: HttpResponseBase = HttpResponse(
-            manifest.as_text() if manifest else "{}\n", content_type="application/json"
-        )
-        response["Content-Disposition"] = f'attachment; filename="{name}.tar.zst.json"'
-        return response
-
-    async def pieces() -> AsyncIterator[bytes]:
-        try:
-            while piece := await asyncio.to_thread(file.read, store.CHUNK):
-                yield piece
-        finally:
-            await asyncio.to_thread(opened.__exit__, None, None, None)
-
     record_audit(request.user, "backup.download", backup, request=request)
-    response = StreamingHttpResponse(pieces(), content_type="application/zstd")
-    response["Content-Length"] = str(backup.size_bytes)
-    response["Content-Disposition"] = f'attachment; filename="{name}{store.SUFFIX}"'
-    response["X-Content-Type-Options"] = "nosniff"
-    response["X-Accel-Buffering"] = "no"
-    response["Digest"] = f"sha-256={backup.sha256}"
-    return response
+    return answer
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

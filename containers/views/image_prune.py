@@ -1,6 +1,5 @@
 """Removing unused images: what would go and how many bytes that frees, then exactly that."""
 
-import hashlib
 from typing import Final
 
 from django.http import HttpRequest, HttpResponse
@@ -8,7 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from containers.filters import LONGEST_LIST, id_of
-from containers.image_requests import HostPreview, previews, prune_item
+from containers.image_requests import HostPreview, previews, prune_item, stamp_of
 from containers.rules.pruning import DANGLING, UNUSED
 from containers.views.asking import start_all, start_one
 from devices.models import Device
@@ -43,7 +42,7 @@ def prune(request: HttpRequest) -> HttpResponse:
         devices = devices.filter(groups__contains=[group])
     hosts = previews(list(devices.filter(state=Device.State.ONLINE).order_by("name")), scope, age)
     count = sum(len(host.images) for host in hosts)
-    stamp = _stamp(hosts)
+    stamp = stamp_of(hosts)
     # Harm grows with the hosts, and with images that somebody gave a name to.
     phrase = f"remove {count}" if len(hosts) > 1 or scope == UNUSED else ""
     error = ""
@@ -77,12 +76,6 @@ def prune(request: HttpRequest) -> HttpResponse:
     if error:
         return render(request, "images/prune.html", context, status=422)
     return render_page(request, "images/prune.html", "images/partials/prune.html", context)
-
-
-def _stamp(hosts: list[HostPreview]) -> str:
-    """What tells one preview from another: removed is only what was shown."""
-    lines = [f"{host.device.pk} {image.engine_id} {image.repo_tags}" for host in hosts for image in host.images]
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:32]
 
 
 def _start(request: HttpRequest, hosts: list[HostPreview], count: int) -> HttpResponse:

@@ -1,18 +1,16 @@
 """Removing unused volumes: what would go and how many bytes that frees, then exactly that."""
 
-import hashlib
 from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
-from containers.batches import Item
 from containers.filters import id_of
-from containers.views.asking import KIND, start_all
+from containers.views.asking import start_all
 from containers.views.volume_acts import MANAGE, device_choices, go_to
-from containers.volume_prunes import HostPreview, previews
-from containers.volume_requests import prune_lock, request_prune
+from containers.volume_prunes import HostPreview, previews, prune_item, stamp_of
+from containers.volume_requests import request_prune
 from ssm.lib.access import allowed
 from ssm.lib.htmx import render_page
 from ssm.lib.tables import Choice, choice_of
@@ -34,7 +32,7 @@ def prune(request: HttpRequest) -> HttpResponse:
     devices = [device for device in choices if device.is_online and device_id in ("", str(device.pk))]
     hosts = previews(devices, scope)
     count = sum(len(host.volumes) for host in hosts)
-    stamp = _stamp(hosts)
+    stamp = stamp_of(hosts)
     # Whatever the number of hosts: what dies here is data.
     phrase = f"remove {count}"
     error = ""
@@ -65,26 +63,10 @@ def prune(request: HttpRequest) -> HttpResponse:
     return render_page(request, "volumes/prune.html", "volumes/partials/prune.html", context)
 
 
-def _stamp(hosts: list[HostPreview]) -> str:
-    """What tells one preview from another: removed is only what was shown."""
-    lines = [f"{host.device.pk} {volume.name}" for host in hosts for volume in host.volumes]
-    return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "replace")).hexdigest()[:32]
-
-
 def _start(request: HttpRequest, hosts: list[HostPreview], count: int) -> HttpResponse:
     if len(hosts) == 1:
         names = [volume.name for volume in hosts[0].volumes]
         return go_to(request, request_prune(request.user, hosts[0].device, names).get_absolute_url())
-    items = [
-        Item(
-            device=host.device,
-            kind=KIND.VOLUME_PRUNE,
-            object_kind="device",
-            target_name=host.device.name,
-            lock=prune_lock(host.device),
-            parameters={"names": [volume.name for volume in host.volumes]},
-        )
-        for host in hosts
-    ]
+    items = [prune_item(host) for host in hosts]
     title = f"Remove {count} unused volumes on {len(items)} devices"
     return start_all(request, items, title=title, back=request.path)

@@ -9,7 +9,18 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
 
-from containers.api import activity, containers, inventory, logs, statistics
+from containers.api import (
+    activity,
+    backups,
+    creation,
+    images,
+    logs,
+    networks,
+    plans,
+    statistics,
+    updates,
+    volumes,
+)
 from devices.api import credentials, devices, host_keys, importing, tls
 from registries.api import accounts, repositories
 from ssm.accounts.api import audit, me, users
@@ -38,7 +49,10 @@ api = NinjaAPI(
     docs_url=None,
     openapi_url="openapi.json",
 )
-api.add_router("/containers", containers.router)
+api.add_router("/containers", creation.router)
+api.add_router("/containers", updates.of_container)
+api.add_router("/updates", updates.router)
+api.add_router("/replacements", updates.replacement_router)
 api.add_router("/containers", logs.router)
 api.add_router("", statistics.router)
 api.add_router("/devices", devices.router)
@@ -48,10 +62,12 @@ api.add_router("/credentials", credentials.router)
 api.add_router("/tls-identities", tls.router)
 api.add_router("/host-keys", host_keys.router)
 api.add_router("/host-key-rules", host_keys.rule_router)
-api.add_router("/images", inventory.image_router)
-api.add_router("/volumes", inventory.volume_router)
-api.add_router("/backups", inventory.backup_router)
-api.add_router("/networks", inventory.network_router)
+api.add_router("/images", images.router)
+api.add_router("/volumes", volumes.router)
+api.add_router("/volumes", plans.router)
+api.add_router("/backup-plans", plans.plan_router)
+api.add_router("/backups", backups.router)
+api.add_router("/networks", networks.router)
 api.add_router("/registries", accounts.router)
 api.add_router("/repositories", repositories.router)
 api.add_router("/me", me.router)

@@ -1,10 +1,11 @@
 """What holds for every endpoint of the API: it takes a right, tells its errors, and is described."""
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.urls import reverse
+from django.urls import resolve, reverse
 from ninja.operation import Operation
 
 from ssm.api.entry import api
@@ -43,6 +44,51 @@ RIGHTS: dict[str, Right | None] = {
     "backups_list": Right.SEE,
     "networks_list": Right.SEE,
     "events_list": Right.SEE,
+    "containers_create": Right.OPERATE,
+    "containers_recreate": Right.OPERATE,
+    "containers_update_get": Right.SEE,
+    "updates_list": Right.SEE,
+    "updates_check": Right.OPERATE,
+    "updates_check_get": Right.SEE,
+    "updates_apply": Right.OPERATE,
+    "updates_decide": Right.OPERATE,
+    "updates_undecide": Right.OPERATE,
+    "replacements_rollback": Right.OPERATE,
+    "replacements_discard": Right.OPERATE,
+    "replacements_keep": Right.OPERATE,
+    "images_prune_preview": Right.OPERATE,
+    "images_prune": Right.OPERATE,
+    "images_get": Right.SEE,
+    "images_tag": Right.OPERATE,
+    "images_remove": Right.OPERATE,
+    "images_copy": Right.OPERATE,
+    "volumes_create": Right.MANAGE_VOLUMES,
+    "volumes_measure": Right.MANAGE_VOLUMES,
+    "volumes_prune_preview": Right.MANAGE_VOLUMES,
+    "volumes_prune": Right.MANAGE_VOLUMES,
+    "volumes_get": Right.SEE,
+    "volumes_copy": Right.MANAGE_VOLUMES,
+    "volumes_plan_get": Right.SEE,
+    "volumes_plan_set": Right.MANAGE_VOLUMES,
+    "volumes_plan_remove": Right.MANAGE_VOLUMES,
+    "backup_plans_list": Right.SEE,
+    "backups_upload": Right.MANAGE_VOLUMES,
+    "backups_get": Right.SEE,
+    "backups_change": Right.MANAGE_VOLUMES,
+    "backups_delete": Right.MANAGE_VOLUMES,
+    "backups_verify": Right.MANAGE_VOLUMES,
+    "backups_restore": Right.MANAGE_VOLUMES,
+    "backups_download": Right.MANAGE_VOLUMES,
+    "backups_manifest": Right.MANAGE_VOLUMES,
+    "networks_create": Right.OPERATE,
+    "networks_prune_preview": Right.OPERATE,
+    "networks_prune": Right.OPERATE,
+    "networks_get": Right.SEE,
+    "networks_configure": Right.OPERATE,
+    "networks_remove": Right.OPERATE,
+    "networks_connect": Right.OPERATE,
+    "networks_disconnect": Right.OPERATE,
+    "events_follow": Right.SEE,
     "devices_create": Right.MANAGE_DEVICES,
     "devices_test_new": Right.MANAGE_DEVICES,
     "devices_change": Right.MANAGE_DEVICES,
@@ -135,3 +181,21 @@ def test_description_is_for_those_who_may_call(caller: MakeCaller) -> None:
 @pytest.mark.django_db
 def test_path_that_is_none_is_told_as_json_would_be(caller: MakeCaller) -> None:
     assert caller().get("/nothing-there").status == 404
+
+
+def test_every_path_leads_to_its_own_endpoint() -> None:
+    description: dict[str, Any] = api.get_openapi_schema()
+    values = {"{pk}": str(uuid.UUID(int=7)), "{kind}": "stop", "{name}": "lab"}
+
+    for path, methods in description["paths"].items():
+        address = path
+        for placeholder, value in values.items():
+            if placeholder == "{pk}" and methods_take_int(methods):
+                value = "7"
+            address = address.replace(placeholder, value)
+        assert resolve(address).url_name in {entry["operationId"] for entry in methods.values()}, path
+
+
+def methods_take_int(methods: dict[str, Any]) -> bool:
+    parameters = next(iter(methods.values())).get("parameters", [])
+    return any(each["name"] == "pk" and each["schema"].get("type") == "integer" for each in parameters)
