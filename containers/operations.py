@@ -5,6 +5,7 @@ update that only one worker wins.
 """
 
 import json
+import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -22,6 +23,8 @@ from ssm.lib import tallies
 from ssm.lib.errors import SsmError
 from ssm.lib.jobs import enqueue
 from ssm.lib.roles import Right, SomeUser, can_everywhere
+
+logger = logging.getLogger(__name__)
 
 RUN_TASK: Final = "containers.run_operation"
 TRANSFER_TASK: Final = "containers.run_transfer"
@@ -400,8 +403,11 @@ def cancel_queued(chosen: OperationQuerySet, reason: str) -> int:
 
 
 def _count(operation: Operation, state: str) -> None:
-    """For the metrics: how it ended, and how long that took since somebody asked."""
-    tallies.count("operations", (operation.kind, state), (now() - operation.created_at).total_seconds())
+    """For the log and the metrics: how it ended, and how long that took since somebody asked."""
+    seconds = (now() - operation.created_at).total_seconds()
+    tallies.count("operations", (operation.kind, state), seconds)
+    ids = {"operation": str(operation.pk), "device": str(operation.device_id or "")}
+    logger.info("%s %s after %.1f s", operation, state, seconds, extra=ids)
 
 
 def _go_on(operation: Operation, state: str) -> None:

@@ -35,7 +35,8 @@ def record(message: str, *args: Any, **extras: Any) -> logging.LogRecord:
 def written(message: str, *args: Any, **extras: Any) -> dict[str, Any]:
     line = JsonFormatter().format(record(message, *args, **extras))
     assert "\n" not in line and line.isascii()
-    return json.loads(line)
+    told: dict[str, Any] = json.loads(line)
+    return told
 
 
 def test_json_record_tells_who_when_where_and_what() -> None:
@@ -223,9 +224,7 @@ def test_work_is_logged_with_its_request_and_subject(parameter: str, name: str |
         @staticmethod
         def run(**_: Any) -> None: ...
 
-    Work.run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(parameter, inspect.Parameter.POSITIONAL_OR_KEYWORD)]
-    )
+    Work.run.__signature__ = inspect.Signature([inspect.Parameter(parameter, inspect.Parameter.POSITIONAL_OR_KEYWORD)])
     jobs._begins(task_id="t-1", task=Work(), args=("id-1",))
     try:
         found = dict(current_context())

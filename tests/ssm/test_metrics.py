@@ -41,7 +41,7 @@ def asked(path: str = "/metrics", **headers: str) -> Any:
 def body(response: Any) -> bytes:
     """Also of an answer that is streamed as in a web process."""
     if not response.streaming:
-        return response.content
+        return bytes(response.content)
 
     async def read() -> bytes:
         return b"".join([piece async for piece in response])
