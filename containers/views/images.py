@@ -19,7 +19,7 @@ from devices.connections import pool
 from devices.errors import DeviceError
 from devices.models import Device
 from devices.services import connection_target
-from ssm.lib.access import allowed
+from ssm.lib.access import allowed, is_about
 from ssm.lib.htmx import is_partial, render_page
 from ssm.lib.roles import Right, can_operate, can_view
 from ssm.lib.tables import page_of
@@ -76,7 +76,7 @@ def device_images(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 def find_image(request: HttpRequest, pk: uuid.UUID, right: Right = Right.SEE) -> Image:
     """The image with its device, if the user holds the right on it; else 404."""
     images = Image.objects.permitted(request.user, right).select_related("device__credential").with_users()
-    return get_object_or_404(images, pk=pk)
+    return is_about(request, get_object_or_404(images, pk=pk))
 
 
 class Step(NamedTuple):

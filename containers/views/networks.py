@@ -18,7 +18,7 @@ from containers.rules.inspection import Attachment
 from containers.views.network_filters import NetworkFilter, network_lists
 from containers.views.pages import find_container
 from devices.models import Device
-from ssm.lib.access import allowed
+from ssm.lib.access import allowed, is_about
 from ssm.lib.htmx import render_page
 from ssm.lib.roles import Right, can_view
 from ssm.lib.tables import page_of
@@ -60,7 +60,8 @@ def _listed(request: HttpRequest, chosen: NetworkFilter) -> dict[str, Any]:
 @allowed(can_view)
 def device_networks(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """The networks of one device, as a tab of its page."""
-    device = get_object_or_404(Device.objects.visible_to(request.user).select_related("credential", "usage"), pk=pk)
+    devices = Device.objects.visible_to(request.user).select_related("credential", "usage")
+    device = is_about(request, get_object_or_404(devices, pk=pk))
     query = request.GET.copy()
     query["device"] = str(device.pk)
     context = _listed(request, NetworkFilter.read(query))
@@ -72,7 +73,7 @@ def device_networks(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 def find_network(request: HttpRequest, pk: uuid.UUID, right: Right = Right.SEE) -> Network:
     """The network with what its page's head shows, if the user holds the right on it; else 404."""
     networks = Network.objects.permitted(request.user, right).for_page().select_related("device__credential")
-    return get_object_or_404(networks, pk=pk)
+    return is_about(request, get_object_or_404(networks, pk=pk))
 
 
 @require_GET

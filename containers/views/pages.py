@@ -10,7 +10,7 @@ from containers.models import Container, Event
 from containers.rules.commands import compose_file, docker_run
 from containers.rules.recipe import recipe
 from containers.views.events import event_page
-from ssm.lib.access import allowed
+from ssm.lib.access import allowed, is_about
 from ssm.lib.htmx import render_page
 from ssm.lib.roles import Right, can, can_everywhere, can_view
 
@@ -20,7 +20,7 @@ def find_container(
 ) -> Container:
     """The container with what its page's head shows, without the ``unread`` columns; 404 where the right is missing."""
     containers = Container.objects.permitted(request.user, right).for_page().defer(None).defer(*unread)
-    return get_object_or_404(containers, pk=pk)
+    return is_about(request, get_object_or_404(containers, pk=pk))
 
 
 def sees_values(request: HttpRequest, pk: uuid.UUID) -> bool:

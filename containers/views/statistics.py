@@ -18,7 +18,7 @@ from containers.statistics.reading import container_series, device_series
 from containers.views.pages import find_container
 from containers.views.spans import SPANS, Window
 from devices.models import Device
-from ssm.lib.access import allowed
+from ssm.lib.access import allowed, is_about
 from ssm.lib.roles import can_view
 
 # What a browser draws; the rest of a series stays here.
@@ -66,7 +66,8 @@ def container_data(request: HttpRequest, pk: uuid.UUID) -> JsonResponse:
 @allowed(can_view)
 def device_page(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Charts of one host and of what its containers use together."""
-    device = get_object_or_404(Device.objects.visible_to(request.user).select_related("credential"), pk=pk)
+    devices = Device.objects.visible_to(request.user).select_related("credential")
+    device = is_about(request, get_object_or_404(devices, pk=pk))
     window = Window.read(request.GET)
     series = device_series(device, window.start, window.end)
     context = {

@@ -13,7 +13,7 @@ from containers.models import Backup, BackupPlan, Container, Operation, Volume
 from containers.views.volume_filters import VolumeFilter, volume_lists
 from containers.volume_rows import add_users
 from devices.models import Device
-from ssm.lib.access import allowed
+from ssm.lib.access import allowed, is_about
 from ssm.lib.htmx import render_page
 from ssm.lib.jobs import enqueue
 from ssm.lib.roles import Right, can_view, holds
@@ -54,7 +54,8 @@ def _listed(request: HttpRequest, chosen: VolumeFilter) -> dict[str, Any]:
 @allowed(can_view)
 def device_volumes(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """The volumes of one device, as a tab of its page."""
-    device = get_object_or_404(Device.objects.visible_to(request.user).select_related("credential", "usage"), pk=pk)
+    devices = Device.objects.visible_to(request.user).select_related("credential", "usage")
+    device = is_about(request, get_object_or_404(devices, pk=pk))
     query = request.GET.copy()
     query["device"] = str(device.pk)
     context = _listed(request, VolumeFilter.read(query))
@@ -67,7 +68,7 @@ def find_volume(request: HttpRequest, pk: uuid.UUID, right: Right = Right.SEE) -
     """The volume with all that its page shows of it, if the user holds the right on it; else 404."""
     volume = get_object_or_404(Volume.objects.permitted(request.user, right).for_page(), pk=pk)
     add_users([volume], request.user)
-    return volume
+    return is_about(request, volume)
 
 
 @require_GET

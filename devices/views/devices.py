@@ -35,7 +35,7 @@ from devices.services import (
 )
 from devices.work import kind_named, request_now
 from ssm.accounts.audit import record_audit, snapshot
-from ssm.lib.access import allowed
+from ssm.lib.access import allowed, is_about
 from ssm.lib.htmx import is_partial, render_page
 from ssm.lib.roles import Right, can_administer, can_operate, can_view
 from ssm.lib.tables import Choice, chips, choice_of, order_by, page_of, sort_of, text_of
@@ -61,7 +61,7 @@ _CONTAINERS_SHOWN: Final = 50
 def find_device(request: HttpRequest, pk: uuid.UUID, right: Right = Right.SEE) -> Device:
     """The device if it exists and the user holds the right on it, else 404."""
     devices = Device.objects.permitted(request.user, right)
-    return get_object_or_404(devices.select_related("credential", "usage"), pk=pk)
+    return is_about(request, get_object_or_404(devices.select_related("credential", "usage"), pk=pk))
 
 
 @require_GET

@@ -6,6 +6,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.db.models import Model
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -13,6 +14,7 @@ from ssm.lib.roles import SomeUser
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer", bound=HttpResponseBase)
+Row = TypeVar("Row", bound=Model)
 View = Callable[Concatenate[HttpRequest, Arguments], Answer]
 
 
@@ -20,6 +22,17 @@ class UserRequest(HttpRequest):
     """A request of somebody who is logged in, which the middleware sees to."""
 
     user: User
+
+
+def is_about(request: HttpRequest, row: Row) -> Row:
+    """Note that the request's page is about this row alone, so that its frame offers what may be done with it."""
+    request.__dict__["subject"] = row
+    return row
+
+
+def subject_of(request: HttpRequest) -> Model | None:
+    """What the page is about; None for one about many things, or about none."""
+    return request.__dict__.get("subject")
 
 
 def signed_in(request: HttpRequest) -> User:

@@ -6,7 +6,7 @@ from typing import Any, Self, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
-from ssm.lib.roles import Limit, Right, SomeUser, grants_of
+from ssm.lib.roles import Limit, Right, SomeUser, can, can_everywhere, grants_of
 
 Row = TypeVar("Row", bound=Model)
 
@@ -42,6 +42,17 @@ class ScopedQuerySet(QuerySet[Row]):
 
 
 NO_ROWS = Q(pk__in=())
+
+
+def holds_on(user: SomeUser, right: Right, row: Model | None) -> bool:
+    """Whether the user holds the right on this row; on any row where there is none, or its kind knows no door.
+
+    One query where the right is limited, else none.
+    """
+    if row is None or not can(user, right) or can_everywhere(user, right):
+        return can(user, right)
+    rows = type(row)._default_manager.all()
+    return rows.permitted(user, right).filter(pk=row.pk).exists() if isinstance(rows, ScopedQuerySet) else True
 
 
 def in_groups(limit: Limit, device: str = "device__") -> Q:
