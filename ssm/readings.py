@@ -166,6 +166,13 @@ class Standing:
     spaces: tuple[Space, ...] = ()
     problems: list[str] = field(default_factory=list)
 
+    @property
+    def late(self) -> frozenset[str]:
+        """Names of ticks that have not run for too long. Nobody expects any where no scheduler runs."""
+        of_scheduler = [one for role in self.roles for one in role.processes if one.kind == "scheduler"]
+        since = min((one.started_at for one in of_scheduler if not one.is_silent), default=None)
+        return frozenset(tick.name for tick in self.ticks or () if tick.is_late(since))
+
 
 _Part = TypeVar("_Part")
 
@@ -290,9 +297,8 @@ def _judge(found: Standing) -> list[str]:
     for queue in found.queues or ():
         if queue.oldest_s is not None and queue.oldest_s > SLOW_QUEUE_S:
             told.append(f"Queue {queue.name}: the oldest message waits for {queue.oldest_s:.0f} s: start more workers.")
-    late = [tick.name for tick in found.ticks or () if tick.is_late]
-    if late:
-        told.append(f"Late: {', '.join(late)}. The scheduler or the workers do not keep up.")
+    if found.late:
+        told.append(f"Late: {', '.join(sorted(found.late))}. The scheduler or the workers do not keep up.")
     if found.leases is not None and found.leases.unheld:
         told.append(f"{found.leases.unheld} watched devices are followed by no listener: start one.")
     for name, skew in (("PostgreSQL", found.database), ("Redis", found.store)):

@@ -77,11 +77,10 @@ class Tick:
     duration_ms: int | None
     outcome: str
 
-    @property
-    def is_late(self) -> bool:
-        """Whether it has not run for much longer than it should."""
-        last = self.ran_at or self.sent_at
-        return last is None or (datetime.now(UTC) - last).total_seconds() > 3 * self.every_s + 30
+    def is_late(self, since: datetime | None) -> bool:
+        """Whether it has not run for much longer than it should; ``since``: when the scheduler was started."""
+        known = [moment for moment in (self.ran_at, since) if moment is not None]
+        return bool(known) and (datetime.now(UTC) - max(known)).total_seconds() > 3 * self.every_s + 30
 
 
 @dataclass(frozen=True, slots=True)

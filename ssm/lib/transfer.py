@@ -11,7 +11,8 @@ from typing import Any, Final
 import yaml
 
 VERSION: Final = 1
-MOST_BYTES: Final = 4 * 1024 * 1024
+# Below what a form may carry in all.
+MOST_BYTES: Final = 2 * 1024 * 1024
 MOST_ROWS: Final = 5000
 _MOST_EVENTS: Final = 600_000
 _MOST_DEPTH: Final = 12
