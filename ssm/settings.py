@@ -300,7 +300,8 @@ LOGGING = {
     "loggers": {
         # Every refused handshake would be a traceback; devices.connections says it in one line.
         "paramiko": {"level": "CRITICAL"},
-        "daphne": {"level": "WARNING"},
+        # What a client can cause; `ssm.serve` counts it.
+        "daphne": {"level": "ERROR"},
         # They would write URLs, signed headers and tokens; registries.client logs its requests itself.
         **{name: {"level": "WARNING"} for name in ("httpx", "httpcore", "botocore")},
         # Each log-in is in the audit.

@@ -192,8 +192,13 @@ class Channel(http.HTTPChannel):
 
     # Time
 
-    def look(self, now: float) -> None:
-        """End what takes too long: a head, a body that trickles, an answer that is not taken, a refused client."""
+    def look(self, now: float, late: float) -> None:
+        """End what takes too long: a head, a body that trickles, an answer that is not taken, a refused client.
+
+        `late` is how long this process itself had no time to listen: that is nobody's fault.
+        """
+        self._since += late
+        self._mark = (self._mark[0] + late, self._mark[1])
         if self.state == DRAIN:
             if now - self._since > self.limits.drain_s:
                 self.transport.abortConnection()

@@ -48,9 +48,9 @@ class Limits:
     # The handshake of a WebSocket, and one message of it.
     handshake_s: float = 20.0
     message_bytes: int = 256 * 1024
-    # Messages that a consumer has not taken yet: reading stops there; so many more and the socket is closed.
+    # Messages that a consumer has not taken yet: reading stops there; beyond the second number the socket is closed.
     messages_held: int = 64
-    messages_most: int = 1024
+    messages_most: int = 256
     messages_held_bytes: int = 512 * 1024
     # What a browser has not taken yet of what a socket sends.
     unsent_bytes: int = 8 * MIB
@@ -93,7 +93,7 @@ def body_rules() -> tuple[BodyRule, ...]:
     # The archive, and the form around it.
     archive = settings.SSM_BACKUP_UPLOAD_MIB * MIB + MIB
     return (
-        BodyRule(re.compile(rb"/backups/upload/"), archive, Right.MANAGE_VOLUMES),
+        BodyRule(re.compile(rb"(/backups/upload/|/api/v1/backups/upload)"), archive, Right.MANAGE_VOLUMES),
         # What nobody has to be logged in for.
         BodyRule(re.compile(rb"/csp-report"), 16 * 1024),
         BodyRule(re.compile(rb"/login/.*"), 64 * 1024),

@@ -212,6 +212,9 @@ class Request(WebRequest):
         """What the application answers."""
         if self.place is not None:
             self.place.give_back()
+        if message.get("type") == "http.response.start" and self.server.is_stopping and self.channel is not None:
+            self.channel.persistent = 0
+            message = {**message, "headers": [*message.get("headers", ()), (b"Connection", b"close")]}
         super().handle_reply(message)
 
     def _give_at_last(self, refusal: Refusal) -> None:

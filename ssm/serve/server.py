@@ -12,12 +12,13 @@ from daphne.http_protocol import HTTPFactory
 from daphne.server import Server as DaphneServer
 from twisted.internet import defer, reactor
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import globalLogBeginner
 from twisted.python.failure import Failure
 
 from ssm.serve.admission import refusal_of_upload
 from ssm.serve.answers import Refusal
-from ssm.serve.channel import WORK, Channel
+from ssm.serve.channel import BODY, WORK, Channel
 from ssm.serve.counting import Gate, Ledger
 from ssm.serve.limits import Limits, body_rules, rule_of
 from ssm.serve.request import Request
@@ -53,6 +54,7 @@ class Server(DaphneServer):
         self._ports: list[Any] = []
         self._refusals: Counter[str] = Counter()
         self.now = time.time
+        self._looked = time.monotonic()
 
     # Running
 
@@ -64,6 +66,7 @@ class Server(DaphneServer):
         globalLogBeginner.beginLoggingTo([_pass_on], redirectStandardIO=False, discardBuffer=True)
         reactor.callLater(1, self.application_checker)
         reactor.callLater(2, self.timeout_checker)
+        self._looked = time.monotonic()
         reactor.callLater(_LOOK_S, self._look)
         reactor.callLater(_TELL_S, self._tell)
         for description in self.endpoints:
@@ -86,8 +89,10 @@ class Server(DaphneServer):
 
     def _look(self) -> None:
         now = time.monotonic()
+        late = max(now - self._looked - 2 * _LOOK_S, 0.0)
+        self._looked = now
         for channel in list(self.channels):
-            channel.look(now)
+            channel.look(now, late)
         reactor.callLater(_LOOK_S, self._look)
 
     # What is counted
@@ -182,8 +187,8 @@ class Server(DaphneServer):
             await asyncio.wait(left, timeout=2)
 
     def _is_busy(self) -> bool:
-        """Whether answers are under way, or sockets whose consumers still tidy up."""
-        if any(channel.state == WORK for channel in self.channels):
+        """Whether requests or answers are under way, or sockets whose consumers still tidy up."""
+        if any(channel.state in (BODY, WORK) for channel in self.channels):
             return True
         return any(isinstance(protocol, Socket) for protocol in self.connections)
 
@@ -221,7 +226,8 @@ class Factory(HTTPFactory):
 def _pass_on(event: Any) -> None:
     """Twisted's failures into our log; the rest of what it says is noise."""
     failure = event.get("log_failure")
-    if failure is not None:
+    # A second signal while the first is obeyed.
+    if failure is not None and not failure.check(ReactorNotRunning):
         logger.error(
             "%s", failure.getErrorMessage(), exc_info=(failure.type, failure.value, failure.getTracebackObject())
         )

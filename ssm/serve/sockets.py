@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # RFC 6455, section 7.4.1.
 POLICY_VIOLATION = 1008
 SERVICE_RESTART = 1012
+_READ_BYTES = 16 * 1024
 _REASONS = {
     400: Refusal(400, "This is no WebSocket that can be understood."),
     403: Refusal(403, "This WebSocket may only be opened by a page of SSM itself."),
@@ -89,6 +90,8 @@ class Socket(WebSocketProtocol):
     def watch_transport(self) -> None:
         """Be told when the browser does not take what is sent; after the handshake was begun."""
         if self.transport is not None and self.transport.connected:
+            # Taken apart in one go: many small messages in much data would keep everybody else waiting.
+            self.transport.bufferSize = _READ_BYTES
             self.transport.registerProducer(_Output(self), True)
             if not self._holds:
                 self.transport.resumeProducing()
@@ -107,7 +110,10 @@ class Socket(WebSocketProtocol):
             self.server.count_refusal("socket flooded")
             self.muted = True
             queue.put_nowait({"type": "websocket.disconnect", "code": POLICY_VIOLATION})
-            self.sendCloseFrame(code=POLICY_VIOLATION)
+            if self.state == self.STATE_OPEN:
+                self.sendCloseFrame(code=POLICY_VIOLATION)
+            # At once: what it sent already would cost time to be taken apart.
+            self.dropConnection(abort=False)
         elif queue.qsize() > self.limits.messages_held or queue.size_bytes > self.limits.messages_held_bytes:
             self.hold("input")
 
