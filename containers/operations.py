@@ -33,7 +33,8 @@ HEARTBEAT: Final = timedelta(seconds=5)
 ORPHANED_AFTER: Final = timedelta(seconds=16)
 # A queued operation that nobody took by then has lost its message.
 RESENT_AFTER: Final = timedelta(seconds=15)
-RESENT_EVERY: Final = timedelta(minutes=1)
+# Again and again: a broker that is away for long, or comes back without its last second, loses also what was resent.
+RESENT_EVERY: Final = timedelta(seconds=20)
 
 _ING: Final = {
     "start": "being started",
@@ -431,7 +432,7 @@ def orphans() -> list[Operation]:
 def resend_forgotten() -> int:
     """Hand queued operations, whose message was lost, to the workers again; a double one finds nothing to claim.
 
-    Each at most every minute (their heartbeat is that of the last message), as they may also wait for a free worker.
+    Each at most every 20 seconds (their heartbeat is that of the last message): they may also wait for a free worker.
     """
     moment = datetime.now(UTC)
     forgotten = Operation.objects.filter(

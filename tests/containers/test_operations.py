@@ -270,13 +270,13 @@ def test_orphans_are_those_running_without_a_sign_of_life(columns: dict[str, Any
     [
         ({"created_at": timedelta(seconds=30)}, True),
         ({"created_at": timedelta(seconds=5)}, False),
-        ({"created_at": timedelta(minutes=5), "heartbeat_at": timedelta(seconds=30)}, False),
-        ({"created_at": timedelta(minutes=5), "heartbeat_at": timedelta(seconds=90)}, True),
+        ({"created_at": timedelta(minutes=5), "heartbeat_at": timedelta(seconds=10)}, False),
+        ({"created_at": timedelta(minutes=5), "heartbeat_at": timedelta(seconds=30)}, True),
         ({"created_at": timedelta(minutes=5), "state": "running"}, False),
     ],
     ids=["old", "fresh", "sent lately", "sent long ago", "running"],
 )
-def test_resend_forgotten_sends_what_nobody_took_once_a_minute(
+def test_resend_forgotten_sends_what_nobody_took_every_twenty_seconds(
     columns: dict[str, Any], is_sent: bool, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     made = OperationFactory(**since_now(columns))
