@@ -62,6 +62,8 @@ def say(text: str) -> None:
 
 
 def _run(fleet: Fleet, stack: Stack, links: Links, options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+    from django.db import connections
+
     from tests.chaos.books import Books, compare_backups, compare_hosts, compare_operations, compare_starts
     from tests.chaos.converging import Judge
     from tests.chaos.readers import wait_for
@@ -100,6 +102,7 @@ def _run(fleet: Fleet, stack: Stack, links: Links, options: argparse.Namespace) 
         if not person.end(max(1.0, deadline - time.monotonic())):
             books.stuck.append(f"{person.name} still waits for an end")
     scene.readers.end()
+    connections.close_all()  # opened before PostgreSQL was killed
     operations = compare_operations(scene.ledger.asked, [USER], books)
     compare_starts(scene.ledger.asked, scene.counters, books)
     compare_hosts(scene.devices, scene.wanted, books, 30)

@@ -21,7 +21,7 @@ from tests.fleet.shell import read_file, run
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 _FOREIGN: Final = ("SSM_", "DATABASE_URL", "REDIS_URL", "CELERY_", "DJANGO_")
-_START_S: Final = 180
+_START_S: Final = 300
 _STOP_S: Final = 60
 # What tells a program's process from the others below `up`, looked for in this order; the web process is the rest.
 _SIGNS: Final = (
