@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
 from containers.models import Container, Operation
 from ssm.api.entry import api
@@ -249,3 +250,11 @@ def test_too_many_requests_are_told_when_to_go_on(caller: MakeCaller, monkeypatc
     assert [answer.status for answer in answers] == [200, 200, 429]
     assert answers[2].body["code"] == "rate_limited"
     assert 0 < int(answers[2].headers["Retry-After"]) <= 61
+
+
+def test_requests_are_answered_while_nobody_counts_them(caller: MakeCaller, settings: Settings) -> None:
+    program = caller("viewer")
+    backend = settings.CACHES["default"]["BACKEND"]
+    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": "redis://127.0.0.1:9/0"}}
+
+    assert program.get("/containers").status == 200
