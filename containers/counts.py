@@ -9,6 +9,7 @@ from containers.models import Container, UpdateStatus
 from containers.querysets import FAILED, LOOPING, NEEDING_ACTION, UNHEALTHY
 from devices.models import Device, now
 from ssm.lib.roles import SomeUser
+from ssm.lib.together import count_together
 
 # Percent from which on a host needs attention. What Linux uses for caches counts as free memory.
 NEARLY_FULL_DISK: Final = 90
@@ -41,6 +42,7 @@ class FleetCounts:
     failed: int
     dead: int
     created: int
+    containers_needing_action: int
     updates: int
     updates_major: int
     updates_minor: int
@@ -52,6 +54,11 @@ class FleetCounts:
     def stopped(self) -> int:
         """Containers that ended well or never began."""
         return self.exited - self.failed + self.created
+
+    @property
+    def for_navigation(self) -> NavigationCounts:
+        """Those that the side bar shows."""
+        return NavigationCounts(self.devices_unreachable, self.containers_needing_action, self.updates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,58 +97,50 @@ def full_hosts(user: SomeUser, limit: int) -> list[FullHost]:
 
 
 def navigation_counts(user: SomeUser) -> NavigationCounts:
-    """What of the visible needs somebody. Two queries."""
-    devices = Device.objects.visible_to(user).filter(state=Device.State.UNREACHABLE).count()
-    offered = Q(update__state="update_available")
-    offered &= Q(update__snoozed_until=None) | Q(update__snoozed_until__lte=now())
-    containers = (
-        Container.objects.visible_to(user)
-        .present()
-        .aggregate(needing_action=Count("pk", filter=NEEDING_ACTION), updates=Count("pk", filter=offered))
+    """What of the visible needs somebody. One query."""
+    devices = Device.objects.visible_to(user).filter(state=Device.State.UNREACHABLE)
+    counted = count_together(
+        (devices, {"devices_needing_action": Count("pk")}),
+        (Container.objects.visible_to(user).needing_action(), {"containers_needing_action": Count("pk")}),
+        (UpdateStatus.objects.visible_to(user).offering(now()), {"updates": Count("pk")}),
     )
-    return NavigationCounts(devices, containers["needing_action"], containers["updates"])
+    return NavigationCounts(**counted)
 
 
 def fleet_counts(user: SomeUser) -> FleetCounts:
-    """Counts of all that is visible. Three queries."""
-    devices = Device.objects.visible_to(user).aggregate(
+    """Counts of all that is visible. One query."""
+    devices = dict(
         devices=Count("pk"),
         devices_online=Count("pk", filter=Q(state=Device.State.ONLINE)),
         devices_unreachable=Count("pk", filter=Q(state=Device.State.UNREACHABLE)),
     )
     state, health = Container.State, Container.Health
-    containers = (
-        Container.objects.visible_to(user)
-        .present()
-        .aggregate(
-            containers=Count("pk"),
-            running=Count("pk", filter=Q(state=state.RUNNING)),
-            healthy=Count("pk", filter=Q(state=state.RUNNING, health=health.HEALTHY)),
-            unhealthy=Count("pk", filter=UNHEALTHY),
-            restarting=Count("pk", filter=LOOPING | Q(state=state.RESTARTING)),
-            paused=Count("pk", filter=Q(state=state.PAUSED)),
-            exited=Count("pk", filter=Q(state=state.EXITED)),
-            failed=Count("pk", filter=FAILED),
-            dead=Count("pk", filter=Q(state=state.DEAD)),
-            created=Count("pk", filter=Q(state=state.CREATED)),
-        )
+    containers = dict(
+        containers=Count("pk"),
+        running=Count("pk", filter=Q(state=state.RUNNING)),
+        healthy=Count("pk", filter=Q(state=state.RUNNING, health=health.HEALTHY)),
+        unhealthy=Count("pk", filter=UNHEALTHY),
+        restarting=Count("pk", filter=LOOPING | Q(state=state.RESTARTING)),
+        paused=Count("pk", filter=Q(state=state.PAUSED)),
+        exited=Count("pk", filter=Q(state=state.EXITED)),
+        failed=Count("pk", filter=FAILED),
+        dead=Count("pk", filter=Q(state=state.DEAD)),
+        created=Count("pk", filter=Q(state=state.CREATED)),
+        containers_needing_action=Count("pk", filter=NEEDING_ACTION),
     )
-    return FleetCounts(**devices, **containers, **_update_counts(user))
-
-
-def _update_counts(user: SomeUser) -> dict[str, int]:
     moment = now()
     offered = Q(state="update_available") & (Q(snoozed_until=None) | Q(snoozed_until__lte=moment))
-    counted: dict[str, int] = (
-        UpdateStatus.objects.visible_to(user)
-        .present()
-        .aggregate(
-            updates=Count("pk", filter=offered),
-            updates_major=Count("pk", filter=offered & Q(change="major")),
-            updates_minor=Count("pk", filter=offered & Q(change="minor")),
-            updates_patch=Count("pk", filter=offered & Q(change="patch")),
-            updates_rebuilt=Count("pk", filter=offered & Q(has_digest_update=True)),
-            updates_failed=Count("pk", filter=Q(state="error")),
-        )
+    updates = dict(
+        updates=Count("pk", filter=offered),
+        updates_major=Count("pk", filter=offered & Q(change="major")),
+        updates_minor=Count("pk", filter=offered & Q(change="minor")),
+        updates_patch=Count("pk", filter=offered & Q(change="patch")),
+        updates_rebuilt=Count("pk", filter=offered & Q(has_digest_update=True)),
+        updates_failed=Count("pk", filter=Q(state="error")),
     )
-    return counted
+    counted = count_together(
+        (Device.objects.visible_to(user), devices),
+        (Container.objects.visible_to(user).present(), containers),
+        (UpdateStatus.objects.visible_to(user).present(), updates),
+    )
+    return FleetCounts(**counted)

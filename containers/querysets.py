@@ -74,7 +74,7 @@ class ContainerQuerySet(ScopedQuerySet["Container"]):
         operations: OperationQuerySet = related.objects.all()
         return (
             self.select_related("device", "update", "usage")
-            .defer("inspect", "environment", "update__trace", "update__lookups", "update__good")
+            .defer("inspect", "environment", "search_text", "update__trace", "update__lookups", "update__good")
             .prefetch_related(
                 Prefetch(
                     "operations",
@@ -87,7 +87,7 @@ class ContainerQuerySet(ScopedQuerySet["Container"]):
     def with_usage(self) -> Self:
         """With what they use now and their device, and without what is large."""
         return self.select_related("device", "usage").defer(
-            "inspect", "environment", "labels", "ports", "mounts", "networks"
+            "inspect", "environment", "search_text", "labels", "ports", "mounts", "networks"
         )
 
     def needing_action(self) -> Self:

@@ -47,8 +47,11 @@ def home(request: HttpRequest) -> HttpResponse:
     user = request.user
     failed = Operation.objects.visible_to(user).filter(state__in=["failed", "lost"], created_at__gte=now() - RECENT)
     looked_at = Container.objects.visible_to(user).needing_action().for_page().order_by("-changed_at", "pk")
+    counts = fleet_counts(user)
     context = {
-        "counts": fleet_counts(user),
+        "counts": counts,
+        # Counted once for the page and its frame.
+        "navigation": counts.for_navigation,
         "devices": Device.objects.visible_to(user)
         .filter(state=Device.State.UNREACHABLE)
         .order_by("-state_since")[:_FIRST],

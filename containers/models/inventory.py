@@ -5,6 +5,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from django.db import models
+from django.db.models.functions import Concat, Lower
 from django.urls import reverse
 
 from containers.querysets import ContainerQuerySet
@@ -82,6 +83,18 @@ class Container(models.Model):
     display_icon = models.CharField(max_length=120, blank=True, default="")
     compose_project = models.CharField(max_length=255, blank=True, default="")
     compose_service = models.CharField(max_length=255, blank=True, default="")
+    # What a search looks into, a line each: one comparison for each of 20,000 rows in place of four.
+    search_text = models.GeneratedField(
+        expression=Lower(
+            Concat(
+                *("name", models.Value("\n"), "display_name", models.Value("\n")),
+                *("image_reference", models.Value("\n"), "compose_project"),
+                output_field=models.TextField(),
+            )
+        ),
+        output_field=models.TextField(),
+        db_persist=True,
+    )
     # What is wrong with its labels: dicts, shape in containers.rules.labels: LabelWarning.
     label_warnings = models.JSONField(default=list)
 
@@ -114,8 +127,18 @@ class Container(models.Model):
             ),
         ]
         indexes = [
-            # The fleet table, sorted by name; by state.
-            models.Index(fields=["name"], name="containers_container_name_i", condition=models.Q(removed_at=None)),
+            # The fleet table, sorted by name, on any of its pages without a look at the rows before; by state.
+            models.Index(
+                fields=["name", "device", "id"],
+                name="containers_container_by_name",
+                condition=models.Q(removed_at=None),
+            ),
+            # All that is counted on every page: how many run, failed, need somebody.
+            models.Index(
+                fields=["state", "health", "exit_code", "oom_killed", "looping_since"],
+                name="containers_container_counts",
+                condition=models.Q(removed_at=None),
+            ),
             models.Index(fields=["state"], name="containers_container_state", condition=models.Q(removed_at=None)),
             models.Index(fields=["compose_project"], name="containers_container_project"),
             # Those in a restart loop: some of a fleet.

@@ -15,8 +15,9 @@ register = template.Library()
 UNKNOWN: Final = "–"
 _RATES: Final = ("B/s", "kB/s", "MB/s", "GB/s", "TB/s")
 # Size of a small line, in the units of its own view box.
-_WIDTH: Final = 60.0
-_HEIGHT: Final = 18.0
+# Of small lines, in whole numbers, which say enough for 18 pixels; the stroke does not scale with them.
+_HEIGHT: Final = 100
+_ROOM: Final = 5
 # What fills a small line's height when less is used: 1 % of a CPU, 1 MiB. Noise must not look like work.
 _LEAST: Final = {"percent": 1.0, "bytes": 1024.0**2}
 # Where a bar changes its colour, in percent.
@@ -81,21 +82,20 @@ def sparkline(values: Sequence[float | None] | None, unit: str, name: str) -> Sa
     if len(known) < 2 or values is None:
         return ""
     top = max(_LEAST[unit], *known)
-    step = _WIDTH / (len(values) - 1)
     # The line is not cut off at its ends: half a stroke of room.
     points = [
-        None if value is None else f"{place * step:.1f},{_HEIGHT - 1 - value / top * (_HEIGHT - 2):.1f}"
+        None if value is None else f"{place} {_HEIGHT - _ROOM - value / top * (_HEIGHT - 2 * _ROOM):.0f}"
         for place, value in enumerate(values)
     ]
-    path = " ".join(f"M{points[at]}{''.join(f'L{p}' for p in points[at + 1 : to])}" for at, to in _runs(points))
+    path = "".join(f"M{' '.join(filter(None, points[at:to]))}" for at, to in _runs(points))
     label = (
         f"{name}, last {len(values)} readings: lowest {figure(min(known), unit)}, highest {figure(max(known), unit)}"
     )
     return format_html(
         '<svg class="spark" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">'
         '<path class="spark__line" d="{}"/></svg>',
-        int(_WIDTH),
-        int(_HEIGHT),
+        len(values) - 1,
+        _HEIGHT,
         label,
         path,
     )

@@ -11,7 +11,7 @@ from devices.models import Device
 from ssm.lib.access import allowed
 from ssm.lib.htmx import render_page
 from ssm.lib.roles import can_view
-from ssm.lib.tables import Choice, page_of
+from ssm.lib.tables import Choice, narrow_page_of
 
 _COLUMNS: Final = {"device": "device_id", "project": "compose_project"}
 
@@ -23,7 +23,7 @@ def fleet(request: HttpRequest) -> HttpResponse:
     chosen = FleetFilter.read(request.GET)
     visible = Container.objects.visible_to(request.user).present()
     selected = chosen.select(visible)
-    page = page_of(request, chosen.order(selected.for_page()))
+    page = narrow_page_of(request, chosen.order(selected), lambda containers: containers.for_page())
     rows = list(page)
     counts = {}
     if chosen.by and rows:

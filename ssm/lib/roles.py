@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import BooleanField, CharField, Value
 
 ADMINISTRATOR: Final = "Administrators"
 OPERATOR: Final = "Operators"
@@ -119,7 +121,7 @@ _KEPT_AS: Final = "_ssm_grants"
 
 
 def grants_of(user: SomeUser) -> Grants:
-    """Where the user holds which rights. At most two queries, once per user object."""
+    """Where the user holds which rights. One query, once per user object."""
     if not user.is_active or not user.is_authenticated:
         return NOTHING
     known: Grants | None = getattr(user, _KEPT_AS, None)
@@ -130,7 +132,7 @@ def grants_of(user: SomeUser) -> Grants:
 
 
 def held_by(user: User) -> frozenset[Right]:
-    """The rights that the account stands for, also one that may not log in now. At most two queries, never remembered.
+    """The rights that the account stands for, also one that may not log in now. One query, never remembered.
 
     Of those who may not log in `grants_of` tells nothing; whoever lets them log in again gives all of this.
     """
@@ -147,16 +149,17 @@ def _read(user: User) -> Grants:
     deciding = Permission.objects.filter(codename__in=[codename for _app, codename in PERMISSIONS.values()])
     names = ("content_type__app_label", "codename")
     of_role = ("group__role__device_groups", "group__role__labels", "group__role__demands_second_factor")
-    rows = list(deciding.filter(group__user=user).values_list(*names, *of_role))
+    by_roles = deciding.filter(group__user=user).values_list(*names, *of_role)
+    # Those of the user's own have no role that limits them.
+    no_names = Value(None, output_field=ArrayField(CharField()))
+    own = deciding.filter(user=user).values_list(*names, no_names, no_names, Value(None, output_field=BooleanField()))
+    rows = list(by_roles if user.is_superuser else by_roles.union(own, all=True))
     found: dict[Right, set[Scope]] = {right: {EVERYTHING} for right in Right} if user.is_superuser else {}
     for app, codename, device_groups, labels, _demands in rows:
         if right := _RIGHT_OF.get((app, codename)):
             limit = Limit(tuple(sorted(device_groups or ())), tuple(sorted(labels or ())))
             if is_limitable(right, limit):
                 found.setdefault(right, set()).add(EVERYTHING if limit.is_everything else (limit,))
-    for app, codename in () if user.is_superuser else deciding.filter(user=user).values_list(*names):
-        if right := _RIGHT_OF.get((app, codename)):
-            found.setdefault(right, set()).add(EVERYTHING)
     scopes = {right: frozenset({EVERYTHING} if EVERYTHING in held else held) for right, held in found.items()}
     return Grants(scopes, demands_second_factor=any(row[4] for row in rows))
 

@@ -1,6 +1,6 @@
 """What every table page shares: sort order, pages and removable filter chips, all read from the address."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -79,3 +79,36 @@ def chips(query: QueryDict, active: Iterable[tuple[str, str, str]]) -> list[Chip
 def page_of(request: HttpRequest, rows: QuerySet[Any], *, size: int = PAGE_SIZE) -> Page[Any]:
     """The asked page of 50 rows, the nearest one when there is no such page. Two queries when iterated."""
     return Paginator(rows, size).get_page(request.GET.get("page"))
+
+
+class _NarrowPaginator(Paginator[Any]):
+    """Chooses a page's rows by their ids, and reads the rest of those alone."""
+
+    def __init__(self, rows: QuerySet[Any], size: int, widen: Callable[[Any], QuerySet[Any]]) -> None:
+        super().__init__(rows, size)
+        self._rows = rows
+        self._widen = widen
+
+    def page(self, number: int | str) -> Page[Any]:
+        number = self.validate_number(number)
+        first = (number - 1) * self.per_page
+        if not self.count:
+            return Page(self._rows.none(), number, self)
+        chosen = self._rows.values("pk")[first : first + self.per_page]
+        order = self._rows.query.order_by
+        return Page(self._widen(self._rows.model._default_manager.filter(pk__in=chosen)).order_by(*order), number, self)
+
+
+def narrow_page_of(
+    request: HttpRequest,
+    rows: QuerySet[Any],
+    widen: Callable[[Any], QuerySet[Any]],
+    *,
+    size: int = PAGE_SIZE,
+) -> Page[Any]:
+    """As `page_of`, for tables of many wide rows: ``widen`` adds what a row shows, to those of the page only.
+
+    Sorting 20,000 rows with all that a page shows of 50, or passing over 10,000 of them, takes most of the time of a
+    page. The rows' order must be by fields, not by annotations. Two queries when iterated.
+    """
+    return _NarrowPaginator(rows, size, widen).get_page(request.GET.get("page"))

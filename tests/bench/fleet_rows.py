@@ -100,7 +100,11 @@ def _host_usage(device: Device, moment: datetime, chance: random.Random) -> Host
 
 def _add_containers(devices: list[Device], first: int, moment: datetime, chance: random.Random) -> None:
     answer = json.loads(_ANSWER.read_text())
-    images, containers, usages, updates, operations = [], [], [], [], []
+    images: list[Image] = []
+    containers: list[Container] = []
+    usages: list[ContainerUsage] = []
+    updates: list[UpdateStatus] = []
+    operations: list[Operation] = []
     for place, device in enumerate(devices):
         by_name = {name: _image(device, name, chance) for name in _IMAGES}
         images += by_name.values()
