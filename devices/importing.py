@@ -151,7 +151,7 @@ def _add_one(row: Planned, logins: Mapping[str, Credential | None], groups: Sequ
         device.full_clean()
         with transaction.atomic():
             device.save()
-            record_audit(user, "device.add", device, after={**snapshot(device), "imported": True})
+            record_audit(user, "device.add", device, after={"imported": True, **snapshot(device)})
     except ValidationError as exc:
         return Result(row.name, host.address, FAILED, " ".join(exc.messages))
     except IntegrityError:

@@ -217,7 +217,7 @@ def _store(one: Planned, user: SomeUser) -> Result:
             row.full_clean(validate_constraints=False)
             row.save()
             account_changed(row)
-            after = {**snapshot(row), "imported": True}
+            after = {"imported": True, **snapshot(row)}
             record_audit(user, f"registry.{'change' if before else 'add'}", row, before=before, after=after)
     except TransferFault as exc:
         return Result(REGISTRY, one.name, FAILED, str(exc))

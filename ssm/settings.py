@@ -206,6 +206,8 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = env_str("SSM_TIME_ZONE", "UTC")
 USE_I18N = False
 USE_TZ = True
+# Where Django writes times by itself, in the admin: as the pages do.
+DATE_FORMAT, TIME_FORMAT, DATETIME_FORMAT = "Y-m-d", "H:i:s", "Y-m-d H:i:s"
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]

@@ -64,7 +64,7 @@ def _apply_one(one: Planned, user: SomeUser, *, trust_keys: bool) -> Result:
 def _add_login(one: Planned, user: SomeUser) -> Result:
     row = Credential(name=one.name, **one.values)
     row.save()
-    record_audit(user, "credential.add", row, after={**snapshot(row), "imported": True})
+    record_audit(user, "credential.add", row, after={"imported": True, **snapshot(row)})
     return Result(LOGIN, one.name, ADDED, " ".join(one.notes), row.get_absolute_url())
 
 
@@ -83,7 +83,7 @@ def _store_group(one: Planned, user: SomeUser) -> Result:
     row.credential = _login(one.values["login"])
     row.save()
     verb = "change" if before else "add"
-    record_audit(user, f"devicegroup.{verb}", row, before=before, after={**snapshot(row), "imported": True})
+    record_audit(user, f"devicegroup.{verb}", row, before=before, after={"imported": True, **snapshot(row)})
     note_configured(Device.objects.filter(credential=None, groups__contains=[row.name]))
     return Result(GROUP, one.name, UPDATED if before else ADDED)
 
@@ -106,7 +106,7 @@ def _store_device(one: Planned, user: SomeUser, *, trust_keys: bool) -> Result:
     device.save()
     for key in one.values["host_keys"] if trust_keys else ():
         trust_host_key(device, key, user)
-    after = {**snapshot(device, "host_keys"), "imported": True}
+    after = {"imported": True, **snapshot(device, "host_keys")}
     record_audit(user, f"device.{'change' if before else 'add'}", device, before=before, after=after)
     note_configured(Device.objects.filter(pk=device.pk))
     return Result(DEVICE, one.name, UPDATED if before else ADDED, " ".join(one.notes), device.get_absolute_url())

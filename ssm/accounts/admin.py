@@ -91,7 +91,15 @@ class AuditEntryAdmin(admin.ModelAdmin[AuditEntry]):
 
 
 class _LookOnly(admin.ModelAdmin[Any]):
-    """What its pages write."""
+    """What its pages write. Tables without permissions of their own too: the site asks for the right besides."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """For who manages users."""
+        return can_everywhere(request.user, Right.MANAGE_USERS)
+
+    def has_view_permission(self, request: HttpRequest, _obj: Any = None) -> bool:
+        """For who manages users."""
+        return can_everywhere(request.user, Right.MANAGE_USERS)
 
     def has_add_permission(self, _request: HttpRequest) -> bool:
         """On its pages."""
