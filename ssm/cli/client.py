@@ -31,7 +31,7 @@ Query = Mapping[str, Any]
 
 
 class _Stream(Protocol):
-    def readline(self, limit: int = ..., /) -> bytes: ...
+    def read1(self, amount: int = ..., /) -> bytes: ...
     def read(self, amount: int = ..., /) -> bytes: ...
     def close(self) -> None: ...
 
@@ -98,10 +98,7 @@ class Client:
         """A stream of objects (NDJSON) until it ends; Unreachable when it is cut."""
         stream = self._send(method, path, query, None, {}, timeout_s)
         try:
-            while line := stream.readline(_LONGEST_LINE + 1):
-                if not line.endswith(b"\n"):
-                    # Python gives what came before a connection was lost as if the stream had ended.
-                    raise Unreachable("The stream was cut.")
+            for line in _lines(stream):
                 if line.strip():
                     yield _read(line, self.profile.url)
         except (OSError, http.client.HTTPException) as exc:
@@ -225,6 +222,18 @@ def keep_alive(sock: socket.socket) -> None:
     for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 6)):
         if hasattr(socket, name):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _lines(stream: _Stream) -> Iterator[bytes]:
+    """The lines of a stream. Not by `readline`, which takes a connection that was lost for the stream's end."""
+    rest = b""
+    while data := stream.read1(64 * 1024):
+        *lines, rest = (rest + data).split(b"\n")
+        yield from lines
+        if len(rest) > _LONGEST_LINE:
+            raise Unreachable("A line of the stream is longer than any of SSM.")
+    if rest:
+        raise Unreachable("The stream was cut.")
 
 
 def _read(data: bytes, url: str) -> Any:

@@ -65,9 +65,8 @@ def forget(name: str) -> bool:
 
 def address(text: str) -> str:
     """The beginning of SSM's URLs, without a slash at its end. Raises CommandFailed."""
-    told = text.strip().rstrip("/")
-    if "://" not in told:
-        told = f"https://{told}"
+    told = text.strip()
+    told = (told if "://" in told else f"https://{told}").rstrip("/")
     try:
         parts = urlsplit(told)
         is_fine = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query and parts.port != 0

@@ -119,7 +119,7 @@ def database_url() -> str:
 
 
 def _wait_until_answering(port: int, process: "subprocess.Popen[bytes]") -> None:
-    for _ in range(300):
+    for _ in range(900):
         if process.poll() is not None:
             raise RuntimeError(f"the web process ended with {process.returncode}")
         try:

@@ -3,6 +3,7 @@
 import queue
 import threading
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +22,7 @@ _HELD: Final = 1000
 _LONGEST_PAUSE_S: Final = 15.0
 # After a lost connection to SSM: enough of the last lines to find where it was.
 _ASKED_AGAIN: Final = 10_000
+_KEPT: Final = 2_000
 # They tell that all is well, which the lines do as well.
 _QUIET_EVENTS: Final = frozenset({"live", "connecting", "history", "waiting", "started"})
 _GRAVE_EVENTS: Final = frozenset({"error", "gap", "skipped", "unreadable"})
@@ -154,19 +156,22 @@ def _resumed(
 
 
 class _Place:
-    """How far a log was shown: the time of the last line, and how many lines of that very time."""
+    """How far a log was shown: the latest time, and the last lines, as engines mix the streams by moments."""
 
     def __init__(self) -> None:
         self.last = ""
-        self._shown_at_last = 0
-        self._passed_at_last = 0
-        self._is_looking = False
+        self._shown: deque[tuple[str, str, int]] = deque(maxlen=_KEPT)
+        self._to_pass: Counter[tuple[str, str, int]] = Counter()
+        self._oldest = ""
+        self._cut_at = ""
         self._is_first = False
 
     def resume(self) -> None:
         """The lines begin anew, somewhere before the place."""
-        self._is_looking = self._is_first = bool(self.last)
-        self._passed_at_last = 0
+        self._to_pass = Counter(self._shown)
+        self._oldest = min((stamp for stamp, *_ in self._shown), default="")
+        self._cut_at = self.last
+        self._is_first = bool(self.last)
 
     def may_be_missing(self, line: dict[str, Any]) -> bool:
         """Whether the first line after the cut is a later one than the last that was shown."""
@@ -174,23 +179,22 @@ class _Place:
         if not stamp or not self._is_first:
             return False
         self._is_first = False
-        return stamp > self.last
+        return stamp > self._cut_at
 
     def is_new(self, line: dict[str, Any]) -> bool:
-        """Whether the line was not shown yet; counts it as shown."""
+        """Whether the line was not shown yet; notes it as shown."""
         stamp = str(line.get("time") or "")
         if not stamp:
             return True
-        if self._is_looking:
-            if stamp < self.last:
+        key = (stamp, str(line.get("stream") or ""), hash(line.get("text")))
+        if stamp <= self._cut_at:
+            if stamp < self._oldest:
                 return False
-            if stamp == self.last:
-                self._passed_at_last += 1
-                if self._passed_at_last <= self._shown_at_last:
-                    return False
-            self._is_looking = stamp == self.last
-        self._shown_at_last = self._shown_at_last + 1 if stamp == self.last else 1
-        self.last = stamp
+            if self._to_pass[key] > 0:
+                self._to_pass[key] -= 1
+                return False
+        self.last = max(self.last, stamp)
+        self._shown.append(key)
         return True
 
 
