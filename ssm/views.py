@@ -117,6 +117,10 @@ def _pages(request: HttpRequest) -> list[dict[str, Any]]:
     ]
     if can_administer(request.user):
         pages.append(_item("Add a device", "", reverse("devices:add"), "plus"))
+        pages.append(_item("Devices as a file", "Export and import", reverse("devices:transfer"), "server"))
     if can(request.user, Right.MANAGE_REGISTRIES):
         pages.append(_item("Add a registry account", "", reverse("registries:add"), "plus"))
+        pages.append(_item("Registries as a file", "Export and import", reverse("registries:transfer"), "warehouse"))
+    if can(request.user, Right.MANAGE_USERS):
+        pages.append(_item("Status", "Of SSM itself", reverse("status"), "monitor"))
     return pages
