@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from ssm import probes, reports, status, views
 from ssm.api.entry import urls as api_urls
+from ssm.api.pages import docs as api_docs
 from ssm.metrics import views as metrics
 
 urlpatterns = [
@@ -22,6 +23,7 @@ urlpatterns = [
     path("devices/", include("devices.urls")),
     path("registries/", include("registries.urls")),
     path("", include("containers.urls")),
+    path("api/", api_docs, name="api-docs"),
     path("api/v1/", api_urls()),
     path("admin/", admin.site.urls),
 ]

@@ -57,6 +57,8 @@ def idempotent(endpoint: Endpoint) -> Endpoint:
             )
         return Status(first.status, first.answer)
 
+    # Read where the API is described.
+    guarded.is_idempotent = True  # type: ignore[attr-defined]
     return guarded  # type: ignore[return-value]
 
 

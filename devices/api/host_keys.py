@@ -14,7 +14,7 @@ from devices.api.schemas import KeyEntry, Named, ShownEntry, named
 from devices.forms.host_keys import HostKeyRuleForm, KnownHostsForm
 from devices.host_keys import import_known_hosts
 from devices.models import Device, HostKey, HostKeyRule, ShownKey
-from devices.rules.known_hosts import MOST_BYTES, matches
+from devices.rules.known_hosts import matches
 from devices.services import note_configured
 from ssm.accounts.audit import record_audit, snapshot
 from ssm.lib.access import signed_in
@@ -33,6 +33,8 @@ _SORTS: Final = {
     "accepted": ("-accepted_at", "device__name"),
 }
 _MOST_LINES: Final = 1000
+# What a request may hold at all, escapes included.
+MOST_CHARACTERS: Final = 2_000_000
 
 
 class KeyFilter(Schema):
@@ -60,7 +62,7 @@ class ShownPage(Schema):
 class KnownHosts(Schema):
     """Lines of known_hosts."""
 
-    text: str = Field(max_length=MOST_BYTES, description="Also what ssh-keyscan prints.")
+    text: str = Field(max_length=MOST_CHARACTERS, description="Also what ssh-keyscan prints.")
 
 
 class ImportedEntry(Schema):

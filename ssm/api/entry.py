@@ -1,12 +1,15 @@
 """The API with all its routers; what goes wrong anywhere is answered in one form."""
 
 import logging
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, Final, cast
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from ninja import NinjaAPI
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
 from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
 
 from containers.api import (
@@ -24,6 +27,7 @@ from containers.api import (
 from devices.api import credentials, devices, host_keys, importing, tls
 from registries.api import accounts, repositories
 from ssm.accounts.api import audit, me, users
+from ssm.api.described import DescribedAPI
 from ssm.api.doors import PerUser, Session, Token
 from ssm.lib.api.errors import FieldProblem, problem
 from ssm.lib.errors import SsmError
@@ -38,7 +42,7 @@ _DESCRIPTION: Final = (
     "`{code, message, fix, fields}`."
 )
 
-api = NinjaAPI(
+api = DescribedAPI(
     title="SSM",
     version=VERSION,
     description=_DESCRIPTION,
@@ -156,10 +160,32 @@ def on_failure(request: HttpRequest, exc: Exception) -> HttpResponse:
     )
 
 
+def on_nothing(request: HttpRequest, rest: str) -> HttpResponse:
+    """A path below the API's root that is none."""
+    message = f"The API has nothing at {request.path[:200]}."
+    return _answer(request, 404, problem("not_found", message, fix="See /api/v1/openapi.json for what there is."))
+
+
+def _told(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """The view, which says in the API's form that it does not know a method."""
+
+    @wraps(view)
+    def told(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = view(request, *args, **kwargs)
+        if response.status_code != 405:
+            return response
+        known = response.headers.get("Allow", "")
+        answer = _answer(request, 405, problem("method_not_allowed", f"{request.method} is not for this.", fix=known))
+        answer["Allow"] = known
+        return answer
+
+    return told
+
+
 def urls() -> tuple[Any, ...]:
     """The API's routes. They let in by `auth` above: the pages' log-in, which answers with a form, is not theirs."""
     patterns, app_name, namespace = api.urls
     for pattern in patterns:
         # Marks the view itself; what it gives back is the same one.
-        login_not_required(cast(Any, pattern.callback))
-    return patterns, app_name, namespace
+        pattern.callback = login_not_required(_told(cast(Any, pattern.callback)))
+    return [*patterns, path("<path:rest>", csrf_exempt(login_not_required(on_nothing)))], app_name, namespace

@@ -180,7 +180,10 @@ def test_description_is_for_those_who_may_call(caller: MakeCaller) -> None:
 
 @pytest.mark.django_db
 def test_path_that_is_none_is_told_as_json_would_be(caller: MakeCaller) -> None:
-    assert caller().get("/nothing-there").status == 404
+    missing, wrong = caller().get("/nothing-there"), caller().post("/networks/unused", {})
+
+    assert (missing.status, missing.body["code"]) == (404, "not_found")
+    assert (wrong.status, wrong.body["code"], wrong.headers["Allow"]) == (405, "method_not_allowed", "GET")
 
 
 def test_every_path_leads_to_its_own_endpoint() -> None:

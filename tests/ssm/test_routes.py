@@ -94,6 +94,7 @@ ROUTES = (
     Route("POST", "account:end-session", LOGGED_IN, good=404, takes="session"),
     Route("POST", "account:end-other-sessions", LOGGED_IN, good=302),
     Route("GET", "account:tokens", LOGGED_IN),
+    Route("GET", "api-docs", LOGGED_IN),
     Route("POST", "account:tokens", LOGGED_IN, good=422, data={"name": ""}),
     Route("POST", "account:revoke-token", USER_KEEPERS, good=302, takes="token"),
     Route("GET", "users:list", USER_KEEPERS),
