@@ -31,6 +31,8 @@ TRANSFER_TASK: Final = "containers.run_transfer"
 HEARTBEAT: Final = timedelta(seconds=5)
 # Three missed heartbeats: its worker is gone, or has lost the database.
 ORPHANED_AFTER: Final = timedelta(seconds=16)
+# One that was let go of, as its host could not be asked, is at nobody's hands: it is looked at again sooner.
+_LOOKED_AT_AGAIN: Final = timedelta(seconds=4)
 # A queued operation that nobody took by then has lost its message.
 RESENT_AFTER: Final = timedelta(seconds=15)
 # Again and again: a broker that is away for long, or comes back without its last second, loses also what was resent.
@@ -348,7 +350,8 @@ def cancelled(operation: Operation, outcome: str = "") -> bool:
 
 def release(operation: Operation, text: str) -> None:
     """Let go of an operation whose host cannot be asked: it stays running and is looked at again later."""
-    Operation.objects.filter(pk=operation.pk, worker=operation.worker).update(worker="")
+    due = now() - ORPHANED_AFTER + _LOOKED_AT_AGAIN
+    Operation.objects.filter(pk=operation.pk, worker=operation.worker).update(worker="", heartbeat_at=due)
     note_progress(operation, text)
 
 

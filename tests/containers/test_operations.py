@@ -288,3 +288,18 @@ def test_resend_forgotten_sends_what_nobody_took_every_twenty_seconds(
 
     expected = [Queued("containers.run_operation", (str(made.pk),))] if is_sent else []
     assert take_queued() == expected
+
+
+def test_release_is_looked_at_again_within_seconds() -> None:
+    before = datetime.now(UTC)
+    made = OperationFactory(state="running", worker="somebody", heartbeat_at=before, started_at=before)
+
+    operations.release(made, "The connection was lost.")
+
+    made.refresh_from_db()
+    assert (made.worker, made.state, made.progress) == ("", "running", "The connection was lost.")
+    waits = made.heartbeat_at + operations.ORPHANED_AFTER - before
+    assert timedelta(seconds=3) < waits < timedelta(seconds=10)
+    assert made not in operations.orphans()
+    Operation.objects.filter(pk=made.pk).update(heartbeat_at=made.heartbeat_at - waits)
+    assert made in operations.orphans()
