@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tests.chaos.harm import Harm, Place
 from tests.chaos.links import Links
-from tests.chaos.plan import plan
+from tests.chaos.plan import MOST_AT_ONCE, plan
 from tests.chaos.stack import Stack
 from tests.fleet import Fleet, net_from_environment
 
@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--hosts", type=int, default=2, choices=(1, 2, 3))
+    parser.add_argument("--at-once", type=int, default=MOST_AT_ONCE, choices=range(1, 8), metavar="N", help="most")
     parser.add_argument("--within", type=float, default=30.0, metavar="S", help="whole again after so many seconds")
     parser.add_argument("--keep-log", action="store_true", help="leave SSM's output in a file and say where")
     options = parser.parse_args()
@@ -83,7 +84,7 @@ def _run(fleet: Fleet, stack: Stack, links: Links, options: argparse.Namespace) 
     harm = Harm(stack, links, {place.name: place for place in places})
     done = converged = 0
     slowest_s = 0.0
-    for number, faults in enumerate(plan(options.seed, options.faults, options.hosts), 1):
+    for number, faults in enumerate(plan(options.seed, options.faults, options.hosts, options.at_once), 1):
         harm.round(faults)
         look = judge.wait()
         done += len(faults)

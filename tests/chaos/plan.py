@@ -25,7 +25,7 @@ DISK: Final = "disk"
 # Long enough for a frozen worker to be given up for dead, so that it wakes up beside its successor.
 LONG_FREEZE_S: Final = (17.0, 22.0)
 _ONE_IN: Final = 8
-_MOST_AT_ONCE: Final = 3
+MOST_AT_ONCE: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,14 @@ class Fault:
         return f"{self.target} {self.kind}{lasting}"
 
 
-def plan(seed: int, faults: int, hosts: int) -> list[tuple[Fault, ...]]:
-    """Rounds of one to three faults at once, on different targets, together as many as asked for."""
+def plan(seed: int, faults: int, hosts: int, most: int = MOST_AT_ONCE) -> list[tuple[Fault, ...]]:
+    """Rounds of ``most`` faults at once or up to two less, on different targets, together as many as asked for."""
     chance = random.Random(seed)  # noqa: S311 - for variety, no secret
     targets = [*PROGRAMS, DISK, *(f"h{number}" for number in range(1, hosts + 1) for _ in range(6 // hosts or 1))]
     rounds: list[tuple[Fault, ...]] = []
     left = faults
     while left > 0:
-        count = min(left, chance.randint(1, _MOST_AT_ONCE))
+        count = min(left, chance.randint(max(1, most - 2), most))
         chosen: list[str] = []
         while len(chosen) < count:
             target = chance.choice(targets)

@@ -28,7 +28,7 @@ def test_chaos_twenty_faults_leave_nothing_lost_doubled_or_stuck() -> None:
     require_root()
     # A fleet of its own, beside that of the other tests; more patience, as they run on the same processors.
     environment = os.environ | {"FLEET_NET": str(net_from_environment(TEST_NET) + 100), "FLEET_KEEP": ""}
-    command = [sys.executable, "-m", "tests.chaos", "--faults", "20", "--seed", "1", "--within", "60"]
+    command = [sys.executable, "-m", "tests.chaos", "--faults", "20", "--seed", "1", "--at-once", "5", "--within", "60"]
     done = subprocess.run(
         command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True, timeout=540, check=False
     )
@@ -55,6 +55,11 @@ def test_plan_of_a_seed_is_always_the_same_and_never_hits_a_target_twice_at_once
     assert rounds != plan(seed + 1, 50, 3)
     assert sum(len(faults) for faults in rounds) == 50
     assert all(len({fault.target for fault in faults}) == len(faults) <= 3 for faults in rounds)
+
+
+def test_plan_can_have_more_at_once() -> None:
+    sizes = {len(faults) for faults in plan(1, 200, 2, 5)[:-1]}
+    assert sizes == {3, 4, 5}
 
 
 def test_plan_of_many_faults_has_every_kind_on_every_target() -> None:
