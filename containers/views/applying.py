@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -165,7 +165,8 @@ def _request(
 def _refuse(request: HttpRequest, refused: OperationRefused) -> HttpResponse:
     if not is_partial(request):
         messages.error(request, str(refused))
-        return redirect(_back(request))
+        # Not redirect(): what has no slash it takes for the name of a view.
+        return HttpResponseRedirect(_back(request))
     return trigger_client_event(HttpResponse(status=204), "toast", {"text": str(refused), "tone": "bad"})
 
 

@@ -63,7 +63,7 @@ def _rows(request: HttpRequest) -> list[GroupRow]:
 def _set_default(request: HttpRequest) -> HttpResponse:
     name = request.POST.get("name", "").strip()
     chosen = request.POST.get("credential", "")
-    if not name or len(name) > MOST_NAME or "," in name:
+    if not name or len(name) > MOST_NAME or "," in name or not name.isprintable():
         return HttpResponse("This is no name of a group.\n", status=400, content_type="text/plain")
     credential = None
     if chosen:
