@@ -26,9 +26,21 @@ PROJECT = Path(__file__).resolve().parents[2]
 @pytest.mark.slow
 def test_chaos_twenty_faults_leave_nothing_lost_doubled_or_stuck() -> None:
     require_root()
-    # A fleet of its own, beside that of the other tests; more patience, as they run on the same processors.
+    # A seed that kills every program but one. A fleet of its own, beside that of the other tests; more patience, as they run on the same processors.
     environment = os.environ | {"FLEET_NET": str(net_from_environment(TEST_NET) + 100), "FLEET_KEEP": ""}
-    command = [sys.executable, "-m", "tests.chaos", "--faults", "20", "--seed", "1", "--at-once", "5", "--within", "60"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.chaos",
+        "--faults",
+        "20",
+        "--seed",
+        "317",
+        "--at-once",
+        "5",
+        "--within",
+        "60",
+    ]
     done = subprocess.run(
         command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True, timeout=540, check=False
     )
