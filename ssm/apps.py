@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.apps import AppConfig, apps
+from django.conf import settings
 from django.db.models.signals import post_migrate, post_save
 
 
@@ -17,8 +18,11 @@ class SsmConfig(AppConfig):
         # The Celery app has to be there before anybody hands work to it.
         from ssm import celery, checks  # noqa: F401 - they register themselves
         from ssm.accounts.signals import connect
+        from ssm.lib.log_json import take_over
         from ssm.lib.roles import ensure_roles
 
+        if settings.SSM_LOG_FORMAT == "json":
+            take_over()
         connect()
         post_save.connect(_on_device, sender="devices.Device", dispatch_uid="ssm.device")
         # Sent for apps with models only, in order: after the last of ours, the permissions of all exist.

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import threading
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -80,3 +81,17 @@ def _bounded(text: str, limit: int) -> str:
     # Before the cut, which would hide half of what shows a secret for one; no text of ours is longer than that.
     clean = without_secrets(text[: 8 * _LONGEST])
     return clean if len(clean) <= limit else clean[:limit] + "…"
+
+
+def take_over() -> None:
+    """Have warnings, and what ends a thread, told as records too: with JSON no other lines should be there."""
+    logging.captureWarnings(True)
+    threading.excepthook = _told_of_thread
+
+
+def _told_of_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_type is SystemExit or args.exc_value is None:
+        return
+    name = args.thread.name if args.thread else "a thread"
+    made = (args.exc_type, args.exc_value, args.exc_traceback)
+    logging.getLogger("ssm.threads").error("%s ended by an error", name, exc_info=made)
