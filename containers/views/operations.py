@@ -5,8 +5,8 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods
 from django_htmx.http import reswap, retarget, trigger_client_event
@@ -80,7 +80,7 @@ def _act(request: HttpRequest, container: Container) -> HttpResponse:
     if not is_partial(request):
         if error is not None:
             messages.error(request, str(error))
-        return redirect(_back(request, container))
+        return HttpResponseRedirect(_back(request, container))
     return _answer(request, container, operation, error)
 
 
