@@ -7,7 +7,9 @@ signal makes the page read its list again, since only a page knows its filter an
 import asyncio
 import json
 import logging
+import re
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -47,6 +49,7 @@ RECHECK_S: Final = 60.0
 READ_BEFORE: Final = timedelta(seconds=2)
 # What a page shows of the readings of one device is one element to us: rendered and sent together.
 _USAGE: Final = "usage"
+_TABLE_PART: Final = re.compile(r"\s*<(tr|td|th|tbody)\b")
 
 
 @dataclass(slots=True)
@@ -303,8 +306,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
             asyncio.get_running_loop().call_soon(self._send_outgoing)
 
     def _send_outgoing(self) -> None:
-        text, self._outgoing = "".join(self._outgoing), []
-        self._start(self.send(text_data=text))
+        pieces, self._outgoing = self._outgoing, []
+        for text in messages_of(pieces):
+            self._start(self.send(text_data=text))
 
     def _schedule_signal(self) -> None:
         """Ask the page to read its list again, at most once a second; the last change is never left out."""
@@ -360,3 +364,15 @@ class LiveConsumer(AsyncWebsocketConsumer):
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def messages_of(pieces: Sequence[str]) -> list[str]:
+    """Pieces of HTML as messages that browsers can read, in as few as possible.
+
+    Rows and cells of tables count only among their like: after anything else the HTML parser drops their tags.
+    """
+    by_tag: dict[str, list[str]] = {}
+    for piece in pieces:
+        found = _TABLE_PART.match(piece)
+        by_tag.setdefault(found[1] if found else "", []).append(piece)
+    return ["".join(found) for found in by_tag.values()]

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 
 from containers import fragments
-from containers.consumers.live import MAX_MESSAGE, LiveConsumer
+from containers.consumers.live import MAX_MESSAGE, LiveConsumer, messages_of
 from containers.fragments import render_element
 from containers.models import Container, Operation
 from containers.push import MANY
@@ -419,3 +419,13 @@ async def test_row_whose_object_is_gone_is_not_sent(page: Page) -> None:
     await page.rest()
 
     assert page.messages == page.of(row_name(kept))
+
+
+def test_rows_of_tables_travel_among_their_like() -> None:
+    pieces = ['<div id="a"></div>', '\n<tr id="b"></tr>', '<tr id="c"></tr>', '<td id="d"></td>', "<span></span>"]
+
+    assert messages_of(pieces) == [
+        '<div id="a"></div><span></span>',
+        '\n<tr id="b"></tr><tr id="c"></tr>',
+        '<td id="d"></td>',
+    ]
