@@ -26,7 +26,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 @pytest.mark.slow
 def test_chaos_twenty_faults_leave_nothing_lost_doubled_or_stuck() -> None:
     require_root()
-    # A seed that kills every program but one. A fleet of its own, beside that of the other tests; more patience, as they run on the same processors.
+    # The seed kills every program but one. A fleet of its own, beside that of the other tests; more patience, as they
+    # run on the same processors.
     environment = os.environ | {"FLEET_NET": str(net_from_environment(TEST_NET) + 100), "FLEET_KEEP": ""}
     command = [
         sys.executable,
