@@ -4,7 +4,9 @@ import argparse
 import json
 import os
 import re
+import signal
 import sys
+import threading
 import time
 from collections import Counter
 from typing import Any, Final
@@ -33,6 +35,7 @@ def main() -> int:
     parser.add_argument("--hosts", type=int, default=2, choices=(1, 2, 3))
     parser.add_argument("--at-once", type=int, default=MOST_AT_ONCE, choices=range(1, 8), metavar="N", help="most")
     parser.add_argument("--within", type=float, default=30.0, metavar="S", help="whole again after so many seconds")
+    parser.add_argument("--minutes", type=float, default=0.0, metavar="M", help="begin no round after so many; 0: all")
     parser.add_argument("--keep-log", action="store_true", help="leave SSM's output in a file and say where")
     options = parser.parse_args()
     fleet = Fleet(net_from_environment(CHAOS_NET))
@@ -84,7 +87,11 @@ def _run(fleet: Fleet, stack: Stack, links: Links, options: argparse.Namespace) 
     harm = Harm(stack, links, {place.name: place for place in places})
     done = converged = 0
     slowest_s = 0.0
+    over = _ending(options.minutes)
     for number, faults in enumerate(plan(options.seed, options.faults, options.hosts, options.at_once), 1):
+        if over.is_set():
+            say("no more rounds are begun")
+            break
         harm.round(faults)
         look = judge.wait()
         done += len(faults)
@@ -146,6 +153,17 @@ def _run(fleet: Fleet, stack: Stack, links: Links, options: argparse.Namespace) 
         "stuck": len(books.stuck),
     }
     return result, converged == done and not findings
+
+
+def _ending(minutes: float) -> threading.Event:
+    """Set once the time is over, or somebody presses Ctrl-C: then the books are compared."""
+    over = threading.Event()
+    signal.signal(signal.SIGINT, lambda _number, _frame: over.set())
+    if minutes:
+        timer = threading.Timer(minutes * 60, over.set)
+        timer.daemon = True
+        timer.start()
+    return over
 
 
 def _pattern(text: str) -> str:
