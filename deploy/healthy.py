@@ -45,7 +45,8 @@ def web_answers(port: int) -> bool:
 def is_heard(kind: str) -> bool:
     """Whether a process of this kind and host name told of itself lately.
 
-    True also while Redis is away: that is no fault of the process, and starting it anew would not help.
+    True also while Redis is away: that is no fault of the process, and starting it anew would not help. A Redis that
+    answers and refuses is a wrong setting, and not well.
     """
     import redis  # only here: the web process needs none, and this costs a tenth of a second
 
@@ -55,8 +56,12 @@ def is_heard(kind: str) -> bool:
         since = int(seconds) + int(micros) / 1e6 - SILENT_AFTER_S
         names: Any = store.zrangebyscore(NAMES, since, "+inf", 0, 500)
         texts: Any = store.mget([f"{NAMES}:{name.decode()}" for name in names]) if names else []
-    except redis.RedisError:
+    except redis.AuthenticationError:
+        return False
+    except (redis.ConnectionError, redis.TimeoutError):
         return True
+    except redis.RedisError:
+        return False
     host = socket.gethostname()[:64]
     return any((told.get("kind"), told.get("host")) == (kind, host) for told in map(_told, texts))
 

@@ -3,7 +3,6 @@
 Runs inside the image's build alone; the folder is deleted from for good.
 """
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -47,8 +46,8 @@ def main() -> int:
         for path in packages.glob("django/**/locale/*"):
             if path.is_dir() and path.name != "en":
                 remove(path)
-        for path in packages.glob("**/tests"):
-            if path.is_dir():
+        for pattern in ("**/tests", "twisted/**/newsfragments"):
+            for path in packages.glob(pattern):
                 remove(path)
     return 0
 
@@ -58,7 +57,7 @@ def remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     elif path.is_symlink() or path.exists():
-        os.unlink(path)
+        path.unlink()
 
 
 if __name__ == "__main__":

@@ -81,11 +81,11 @@ PYTHON = BaseImage(
 
 def python_with_wheels(wheels: Path) -> BaseImage:
     """The image that builds: pip and uv find their packages in a folder, and look nowhere else."""
-    settings = "PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels UV_NO_INDEX=1 UV_FIND_LINKS=/wheels"
     return BaseImage(
         names=(PYTHON_BUILD_BASE,),
         system=PYTHON_SYSTEM,
-        changes=(f"ENV PATH=/usr/sbin:/usr/bin {settings}",),
+        changes=("ENV PATH=/usr/sbin:/usr/bin PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels",),
+        files={"etc/uv/uv.toml": 'no-index = true\nfind-links = ["/wheels"]\n'},
         folders={"wheels": wheels},
     )
 

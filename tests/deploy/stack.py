@@ -5,6 +5,7 @@ import shlex
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,12 +18,13 @@ import httpx
 from tests.deploy.base_images import PYTHON, PYTHON_BUILD_BASE, SERVERS, bring, download_wheels, python_with_wheels
 from tests.fleet import Fleet, Host
 from tests.fleet.packages import COMPOSE, PYTHON_SYSTEM, SERVER_SYSTEM
-from tests.fleet.shell import run, wait_until
+from tests.fleet.shell import run
 
 PROJECT = Path(__file__).resolve().parents[2]
 # Caddy makes a certificate of its own authority for such a name, and asks nobody.
 NAME = "ssm.localhost"
 _BUILD_S = 420
+_HEALTHY_S = 240
 _CONTEXT = "/var/tmp/context"
 _COMPOSE = "/var/tmp/docker-compose"
 
@@ -129,8 +131,12 @@ def start(host: Host) -> Stack:
     """Have the services up and healthy, as somebody does who follows the compose file's head."""
     stack = Stack(host)
     host.exec(f"sh {_CONTEXT}/deploy/secrets.sh")
-    stack.compose("up -d --no-build --pull never --quiet-pull", timeout_s=240)
-    wait_until(stack.are_well, 120, "healthy services")
+    stack.compose("up -d --no-build --pull never --quiet-pull", timeout_s=400)
+    # Each look is a program of its own that takes a third of a second of CPU.
+    deadline = time.monotonic() + _HEALTHY_S
+    while not stack.are_well():
+        assert time.monotonic() < deadline, f"not healthy: {stack.services()}"
+        time.sleep(2)
     return stack
 
 
