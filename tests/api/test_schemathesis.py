@@ -45,6 +45,7 @@ from tests.factories import (
 )
 from tests.people import make_people
 
+pytestmark = pytest.mark.django_db
 LEFT_OUT = (
     "containers_logs",
     "operations_follow",
