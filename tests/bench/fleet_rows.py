@@ -41,7 +41,7 @@ class Fleet:
     events: int
 
 
-def grow(devices: int, *, seed: int = 8) -> Fleet:
+def grow(devices: int, *, seed: int = 8, with_events: bool = True) -> Fleet:
     """Have so many devices with 20 containers each and 50 events a container; adds what is missing.
 
     Ends with what autovacuum does after some minutes: without statistics of the tables every plan is a guess.
@@ -55,7 +55,8 @@ def grow(devices: int, *, seed: int = 8) -> Fleet:
     HostUsage.objects.bulk_create(_host_usage(device, moment, chance) for device in made)
     for start in range(0, len(made), 50):
         _add_containers(made[start : start + 50], there + start, moment, chance)
-    _add_events([device.pk for device in made])
+    if with_events:
+        _add_events([device.pk for device in made])
     with connection.cursor() as cursor:
         cursor.execute("VACUUM (ANALYZE)")
         cursor.execute("SELECT count(*) FROM containers_event")

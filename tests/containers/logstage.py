@@ -119,7 +119,8 @@ def database_url() -> str:
 
 
 def _wait_until_answering(port: int, process: "subprocess.Popen[bytes]") -> None:
-    for _ in range(900):
+    # Starting takes five seconds of a core, of which a busy machine may have little to give.
+    for _ in range(1200):
         if process.poll() is not None:
             raise RuntimeError(f"the web process ended with {process.returncode}")
         try:
