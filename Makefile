@@ -3,6 +3,7 @@ PYTHON := .venv/bin/python
 export PYTHON3 ?= python3
 FAULTS ?= 20
 SEED ?= 1
+MINUTES ?= 0
 BENCH ?= latency logs events registry stats idle resync backup page push
 
 .PHONY: help run demo demo-down install install-dev assets services test check bench chaos bare lock clean
@@ -46,10 +47,10 @@ bench: ## Measure against the targets; BENCH=latency|logs|events|registry|stats|
 	@$(MAKE) --no-print-directory install-dev assets
 	@for name in $(BENCH); do $(PYTHON) -m ssm.services run -- $(PYTHON) -m tests.bench.$$name || exit 1; done
 
-chaos: ## Break things at random while people use it, see that all recovers; FAULTS=20 SEED=1 (root)
+chaos: ## Break things at random while people use it, see that all recovers; FAULTS=20 SEED=1 MINUTES=0 (root)
 	@sh scripts/install_debian.sh demo
 	@$(MAKE) --no-print-directory install-dev assets
-	@$(PYTHON) -m tests.chaos --faults $(FAULTS) --seed $(SEED)
+	@$(PYTHON) -m tests.chaos --faults $(FAULTS) --seed $(SEED) --minutes $(MINUTES)
 
 bare: ## Prove `make run` on an empty Debian 12 (root, needs debootstrap, some minutes)
 	@sh scripts/bare_machine.sh
