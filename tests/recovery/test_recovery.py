@@ -148,10 +148,10 @@ def test_restore_is_refused_over_an_installation_unless_that_is_wished(
     assert "Stop web, worker" in in_use.stderr
     assert old.contents() == before
 
-    old.rows("UPDATE devices_device SET name = 'changed since' RETURNING 1")
+    old.rows("UPDATE devices_device SET name = 'changed since' WHERE name = 'kept' RETURNING 1")
     replaced = old.manage("restore_ssm", str(backup), "--replace", "--noinput")
     assert replaced.returncode == 0, replaced.stderr
-    assert old.rows("SELECT name FROM devices_device") == [("kept",)]
+    assert old.rows("SELECT count(*) FROM devices_device WHERE name = 'kept'") == [(1,)]
 
 
 def test_restore_without_the_keys_is_refused_and_says_which_is_missing(
