@@ -161,16 +161,17 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-# A few ticks that look for due work, whatever the size of the fleet.
+# A few ticks that look for due work, whatever the size of the fleet. One that comes late does what the next would do; but
+# were they dropped whenever workers are a few seconds behind, nothing would be settled or handed out until they are not.
 CELERY_BEAT_SCHEDULE = {
-    "hand-out-due-work": {"task": "containers.hand_out_due_work", "schedule": 5.0, "options": {"expires": 5}},
+    "hand-out-due-work": {"task": "containers.hand_out_due_work", "schedule": 5.0, "options": {"expires": 30}},
     "end-loops": {"task": "containers.end_loops", "schedule": 15.0, "options": {"expires": 15}},
-    "settle-operations": {"task": "containers.settle_operations", "schedule": 5.0, "options": {"expires": 10}},
+    "settle-operations": {"task": "containers.settle_operations", "schedule": 5.0, "options": {"expires": 60}},
     "discard-kept": {"task": "containers.discard_kept", "schedule": 60.0, "options": {"expires": 60}},
     "poll-registries": {"task": "registries.poll_due", "schedule": 5.0, "options": {"expires": 5}},
     "evaluate-updates": {"task": "containers.evaluate_updates", "schedule": 3.0, "options": {"expires": 3}},
     "expire-knowledge": {"task": "registries.expire_knowledge", "schedule": 3600.0, "options": {"expires": 3600}},
-    "plan-backups": {"task": "containers.plan_backups", "schedule": 15.0, "options": {"expires": 15}},
+    "plan-backups": {"task": "containers.plan_backups", "schedule": 15.0, "options": {"expires": 60}},
     "expire-history": {"task": "containers.expire_history", "schedule": 3600.0, "options": {"expires": 3600}},
     "keep-statistics": {"task": "containers.keep_statistics", "schedule": 1800.0, "options": {"expires": 1800}},
 }
