@@ -161,8 +161,8 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-# A few ticks that look for due work, whatever the size of the fleet. One that comes late does what the next would do; but
-# were they dropped whenever workers are a few seconds behind, nothing would be settled or handed out until they are not.
+# A few ticks that look for due work, whatever the size of the fleet. One that comes late does what the next would do;
+# but were they dropped whenever workers are a few seconds behind, nothing would be settled or handed out meanwhile.
 CELERY_BEAT_SCHEDULE = {
     "hand-out-due-work": {"task": "containers.hand_out_due_work", "schedule": 5.0, "options": {"expires": 30}},
     "end-loops": {"task": "containers.end_loops", "schedule": 15.0, "options": {"expires": 15}},
