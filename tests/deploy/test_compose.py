@@ -6,11 +6,13 @@ Base images are made of Debian's packages (`base_images`), all else is what depl
 import json
 import os
 import re
+import socket
 import time
 from collections.abc import Iterator
 
 import pytest
 import websockets.sync.client
+from websockets.typing import Origin
 
 from tests.deploy.stack import NAME, Stack, build, prepare, start
 from tests.fleet import Fleet, Host
@@ -184,18 +186,19 @@ def _csrf(text: str) -> str:
 
 def _first_line(stack: Stack, container: str, session: str) -> str:
     """The first line of a log as the socket brings it, through the proxy."""
-    with websockets.sync.client.connect(
-        f"wss://{NAME}/ws/containers/{container}/logs/",
-        sock=None,
-        ssl=stack.authority(),
-        server_hostname=NAME,
-        origin=f"https://{NAME}",  # type: ignore[arg-type]
-        additional_headers={"Cookie": f"sessionid={session}"},
-        host=stack.host.address,
-        port=443,
-    ) as socket:
-        socket.send(json.dumps({"type": "open", "tail": 5}))
+    with (
+        socket.create_connection((stack.host.address, 443), timeout=30) as connection,
+        websockets.sync.client.connect(
+            f"wss://{NAME}/ws/containers/{container}/logs/",
+            sock=connection,
+            ssl=stack.authority(),
+            server_hostname=NAME,
+            origin=Origin(f"https://{NAME}"),
+            additional_headers={"Cookie": f"sessionid={session}"},
+        ) as stream,
+    ):
+        stream.send(json.dumps({"type": "open", "tail": 5}))
         while True:
-            message = socket.recv(timeout=30)
+            message = stream.recv(timeout=30)
             if isinstance(message, bytes):
                 return message.decode()

@@ -48,7 +48,7 @@ class Database:
     def rows(self, query: str) -> list[tuple[object, ...]]:
         """The rows of a query."""
         with psycopg.connect(self.url, autocommit=True) as connection:
-            return connection.execute(query).fetchall()  # type: ignore[arg-type]
+            return connection.execute(query).fetchall()
 
     def contents(self) -> dict[str, list[str]]:
         """Every row of every table as text, sorted."""
