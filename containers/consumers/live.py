@@ -82,6 +82,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.counts: list[Element] = []
         self._counted: dict[str, str] = {}
         self._outgoing: list[str] = []
+        self._is_over = False
         self._shown: dict[str, _Shown] = {}
         self._by_object: dict[str, list[_Shown]] = {}
         self._rows_of: dict[str, list[str]] = {}
@@ -123,6 +124,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def disconnect(self, _code: int) -> None:
         """Leave nothing behind: no timer, no task, no group."""
+        self._is_over = True
         pulse().leave(self._on_loss)
         hub().leave(self)
         for shown in self._shown.values():
@@ -136,6 +138,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     def _on_loss(self) -> None:
         """Changes may have passed us by: a page that comes back reads itself anew."""
         pulse().leave(self._on_loss)
+        self._is_over = True
         self._start(self.close(SERVICE_RESTART))
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -301,6 +304,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     def _post(self, html: str) -> None:
         """Send the HTML; what is ready in the same moment goes in one message."""
+        if self._is_over:
+            return
         self._outgoing.append(html)
         if len(self._outgoing) == 1:
             asyncio.get_running_loop().call_soon(self._send_outgoing)
@@ -308,7 +313,17 @@ class LiveConsumer(AsyncWebsocketConsumer):
     def _send_outgoing(self) -> None:
         pieces, self._outgoing = self._outgoing, []
         for text in messages_of(pieces):
-            self._start(self.send(text_data=text))
+            self._start(self._deliver(text))
+
+    async def _deliver(self, text: str) -> None:
+        if self._is_over:
+            return
+        try:
+            await self.send(text_data=text)
+        except Exception as error:
+            # The browser is gone, which each server tells by an error of its own; `disconnect` comes next.
+            self._is_over = True
+            logger.debug("not delivered: %s", error)
 
     def _schedule_signal(self) -> None:
         """Ask the page to read its list again, at most once a second; the last change is never left out."""
