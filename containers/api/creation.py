@@ -22,6 +22,9 @@ from ssm.lib.api.access import needs
 from ssm.lib.api.errors import FieldProblem, answers
 from ssm.lib.roles import Right
 
+# Its endpoints stand on the router of containers, with whom they share paths.
+__all__ = ["router"]
+
 
 @router.post("", response=answers(OperationEntry, 202), operation_id="containers_create")
 @needs(Right.OPERATE)

@@ -43,7 +43,7 @@ class Mount(Schema):
     options: str = Field("", max_length=500, description="With commas, such as ro.")
 
 
-class Place(Schema):
+class NetworkPlace(Schema):
     """A network that it is on."""
 
     model_config = ConfigDict(extra="forbid")
@@ -87,7 +87,7 @@ class Description(Schema):
         None, max_length=MOST_ROWS, description="All of them, in place of those there are."
     )
     mounts: list[Mount] | None = Field(None, max_length=MOST_ROWS, description="All of them, as with ports.")
-    networks: list[Place] | None = Field(None, max_length=MOST_ROWS, description="All of them, as with ports.")
+    networks: list[NetworkPlace] | None = Field(None, max_length=MOST_ROWS, description="All of them, as with ports.")
     network_mode: Literal["networks", "host", "none", "container"] | None = None
     network_container: str | None = Field(None, max_length=255, description="Whose network it shares.")
     restart_policy: Literal["no", "always", "unless-stopped", "on-failure"] | None = None

@@ -112,7 +112,7 @@ class Copies(Schema):
     devices: list[uuid.UUID] = Field(min_length=1, max_length=MOST_ITEMS)
 
 
-class PruneQuery(Schema):
+class ImagePruneQuery(Schema):
     """Which images would go."""
 
     scope: Literal["dangling", "unused"] = Field("dangling", description="Without a tag; or all that nothing uses.")
@@ -121,7 +121,7 @@ class PruneQuery(Schema):
     group: Text = Field("", max_length=50)
 
 
-class PruneOrder(PruneQuery):
+class ImagePruneOrder(ImagePruneQuery):
     """Which images to remove: the answer to the preview, so that nothing else goes."""
 
     model_config = ConfigDict(extra="forbid")
@@ -129,7 +129,7 @@ class PruneOrder(PruneQuery):
     stamp: str = Field(max_length=64, description="That of the preview.")
 
 
-class PrunedHost(Schema):
+class ImagePrunedHost(Schema):
     """What goes from one host."""
 
     device: Place
@@ -144,7 +144,7 @@ class ImagePrune(Schema):
     stamp: str = Field(description="Names exactly this; to be sent with the order.")
     count: int
     size_bytes: int
-    hosts: list[PrunedHost]
+    hosts: list[ImagePrunedHost]
 
 
 @router.get("", response=answers(ImagePage), operation_id="images_list")
@@ -177,11 +177,11 @@ def images_pull(request: HttpRequest, order: Pull) -> Any:
 
 @router.get("/prune", response=answers(ImagePrune), operation_id="images_prune_preview")
 @needs(Right.OPERATE)
-def images_prune_preview(request: HttpRequest, query: Query[PruneQuery]) -> Any:
+def images_prune_preview(request: HttpRequest, query: Query[ImagePruneQuery]) -> Any:
     """What removing unused images would take from the hosts that are connected."""
     hosts = _previews(request, query)
     told = [
-        PrunedHost(
+        ImagePrunedHost(
             device=Place(id=host.device.pk, name=host.device.name),
             count=len(host.images),
             size_bytes=host.freed.size_bytes,
@@ -200,7 +200,7 @@ def images_prune_preview(request: HttpRequest, query: Query[PruneQuery]) -> Any:
 @router.post("/prune", response=answers(Asked, 202), operation_id="images_prune")
 @needs(Right.OPERATE)
 @idempotent
-def images_prune(request: HttpRequest, order: PruneOrder) -> Any:
+def images_prune(request: HttpRequest, order: ImagePruneOrder) -> Any:
     """Remove exactly what the preview with this stamp told, as far as it is still unused."""
     hosts = _previews(request, order)
     if not hosts:
@@ -212,7 +212,7 @@ def images_prune(request: HttpRequest, order: PruneOrder) -> Any:
     return ask_any(request, [prune_item(host) for host in hosts], title)
 
 
-def _previews(request: HttpRequest, query: PruneQuery) -> Any:
+def _previews(request: HttpRequest, query: ImagePruneQuery) -> Any:
     devices = Device.objects.permitted(request.user, Right.OPERATE).filter(state=Device.State.ONLINE)
     if query.device:
         devices = devices.filter(pk=query.device)

@@ -174,7 +174,7 @@ class Disconnection(Schema):
     force: bool = False
 
 
-class PruneOrder(Schema):
+class NetworkPruneOrder(Schema):
     """Which of the unused networks to remove: those of the preview that shall go."""
 
     model_config = ConfigDict(extra="forbid")
@@ -224,7 +224,7 @@ def networks_prune_preview(request: HttpRequest, filters: Query[OnDevice], pagin
 @router.post("/prune", response=answers(Asked, 202), operation_id="networks_prune")
 @needs(Right.OPERATE)
 @idempotent
-def networks_prune(request: HttpRequest, order: PruneOrder) -> Any:
+def networks_prune(request: HttpRequest, order: NetworkPruneOrder) -> Any:
     """Remove these networks, as far as no container uses them."""
     rows = unused_networks(Network.objects.permitted(request.user, Right.OPERATE), "").filter(pk__in=order.networks)
     rows = rows.select_related("device").order_by("device__name", "device", "name", "pk")

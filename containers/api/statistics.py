@@ -28,7 +28,7 @@ class Span(Schema):
     until: datetime | None = None
 
 
-class Figures(Schema):
+class FigureColumns(Schema):
     """Columns of figures over one axis of time; null where nothing was read."""
 
     step_s: int = Field(description="Usual seconds between two points.")
@@ -36,7 +36,7 @@ class Figures(Schema):
     columns: dict[str, list[float | None]]
 
 
-@router.get("/containers/{uuid:pk}/statistics", response=answers(Figures), operation_id="containers_statistics")
+@router.get("/containers/{uuid:pk}/statistics", response=answers(FigureColumns), operation_id="containers_statistics")
 @needs(Right.SEE)
 def containers_statistics(request: HttpRequest, pk: uuid.UUID, span: Query[Span]) -> Any:
     """CPU (100 is one core), memory, network and block I/O of a container, in the finest steps that are kept."""
@@ -44,7 +44,7 @@ def containers_statistics(request: HttpRequest, pk: uuid.UUID, span: Query[Span]
     return _figures(container_series(found, *_ends(span)))
 
 
-@router.get("/devices/{uuid:pk}/statistics", response=answers(Figures), operation_id="devices_statistics")
+@router.get("/devices/{uuid:pk}/statistics", response=answers(FigureColumns), operation_id="devices_statistics")
 @needs(Right.SEE)
 def devices_statistics(request: HttpRequest, pk: uuid.UUID, span: Query[Span]) -> Any:
     """The figures of a host, and the sums over its containers."""
@@ -52,8 +52,8 @@ def devices_statistics(request: HttpRequest, pk: uuid.UUID, span: Query[Span]) -
     return _figures(device_series(found, *_ends(span)))
 
 
-def _figures(series: Series) -> Figures:
-    return Figures(step_s=series.step_s, times=list(series.times), columns=dict(series.columns))
+def _figures(series: Series) -> FigureColumns:
+    return FigureColumns(step_s=series.step_s, times=list(series.times), columns=dict(series.columns))
 
 
 def _ends(span: Span) -> tuple[datetime, datetime]:

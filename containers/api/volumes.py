@@ -130,14 +130,14 @@ class Measured(Schema):
     devices: int
 
 
-class PruneQuery(Schema):
+class VolumePruneQuery(Schema):
     """Which volumes would go."""
 
     scope: Literal["anonymous", "unused"] = Field("anonymous", description="Made for a container that is gone; or all.")
     device: uuid.UUID | None = None
 
 
-class PruneOrder(PruneQuery):
+class VolumePruneOrder(VolumePruneQuery):
     """Which volumes to remove: the answer to the preview, so that nothing else goes."""
 
     model_config = ConfigDict(extra="forbid")
@@ -145,7 +145,7 @@ class PruneOrder(PruneQuery):
     stamp: str = Field(max_length=64, description="That of the preview.")
 
 
-class PrunedHost(Schema):
+class VolumePrunedHost(Schema):
     """What goes from one host."""
 
     device: Place
@@ -161,7 +161,7 @@ class VolumePrune(Schema):
     stamp: str = Field(description="Names exactly this; to be sent with the order.")
     count: int
     size_bytes: int
-    hosts: list[PrunedHost]
+    hosts: list[VolumePrunedHost]
 
 
 @router.get("", response=answers(VolumePage), operation_id="volumes_list")
@@ -214,11 +214,11 @@ def volumes_measure(request: HttpRequest, order: MeasureOrder) -> Any:
 
 @router.get("/prune", response=answers(VolumePrune), operation_id="volumes_prune_preview")
 @needs(Right.MANAGE_VOLUMES)
-def volumes_prune_preview(request: HttpRequest, query: Query[PruneQuery]) -> Any:
+def volumes_prune_preview(request: HttpRequest, query: Query[VolumePruneQuery]) -> Any:
     """What removing unused volumes would take from the hosts that are connected."""
     hosts = _previews(request, query)
     told = [
-        PrunedHost(
+        VolumePrunedHost(
             device=Place(id=host.device.pk, name=host.device.name),
             count=len(host.volumes),
             size_bytes=host.size_bytes,
@@ -238,7 +238,7 @@ def volumes_prune_preview(request: HttpRequest, query: Query[PruneQuery]) -> Any
 @router.post("/prune", response=answers(Asked, 202), operation_id="volumes_prune")
 @needs(Right.MANAGE_VOLUMES)
 @idempotent
-def volumes_prune(request: HttpRequest, order: PruneOrder) -> Any:
+def volumes_prune(request: HttpRequest, order: VolumePruneOrder) -> Any:
     """Remove exactly what the preview with this stamp told, as far as it is still unused. What is in it is lost."""
     hosts = _previews(request, order)
     if not hosts:
@@ -250,7 +250,7 @@ def volumes_prune(request: HttpRequest, order: PruneOrder) -> Any:
     return ask_any(request, [prune_item(host) for host in hosts], title)
 
 
-def _previews(request: HttpRequest, query: PruneQuery) -> Any:
+def _previews(request: HttpRequest, query: VolumePruneQuery) -> Any:
     devices = Device.objects.permitted(request.user, Right.MANAGE_VOLUMES).filter(state=Device.State.ONLINE)
     if query.device:
         devices = devices.filter(pk=query.device)

@@ -77,7 +77,7 @@ class Access(Schema):
     abilities: list[Ability]
 
 
-class TestLine(Schema):
+class ConnectionTestLine(Schema):
     """A line of a connection test: a step as it changes, or (with `done`) what all of it came to."""
 
     step: str = Field("", examples=["host_key"])
@@ -119,7 +119,7 @@ def devices_create(request: HttpRequest, order: NewDevice) -> Any:
     return Status(201, _store(request, order, None))
 
 
-@router.post("/test", response=answers(TestLine), operation_id="devices_test_new")
+@router.post("/test", response=answers(ConnectionTestLine), operation_id="devices_test_new")
 @needs(Right.MANAGE_DEVICES)
 def devices_test_new(request: HttpRequest, order: DeviceChange) -> Any:
     """Test a connection before it is saved, as `application/x-ndjson`: one object of the kind below for each step."""
@@ -155,7 +155,7 @@ def devices_remove(request: HttpRequest, pk: uuid.UUID) -> Any:
     return Status(204, None)
 
 
-@router.post("/{uuid:pk}/test", response=answers(TestLine), operation_id="devices_test")
+@router.post("/{uuid:pk}/test", response=answers(ConnectionTestLine), operation_id="devices_test")
 @needs(Right.MANAGE_DEVICES)
 def devices_test(request: HttpRequest, pk: uuid.UUID) -> Any:
     """Test the connection to a device, as `application/x-ndjson`: one object of the kind below for each step."""

@@ -171,13 +171,13 @@ class NewAccount(AccountChange):
     provider: str = Field(max_length=20, examples=["ghcr"])
 
 
-class TestOrder(Schema):
+class RegistryTestOrder(Schema):
     """A test; with a repository its tags are read too."""
 
     repository: str = Field("", max_length=255, examples=["team/app"])
 
 
-class TestLine(Schema):
+class RegistryTestLine(Schema):
     """A line of a test: a step as it changes, or (with `done`) what all of it came to."""
 
     step: str = Field("", examples=["log_in"])
@@ -267,7 +267,7 @@ def registries_remove(request: HttpRequest, pk: uuid.UUID) -> Any:
     return Status(204, None)
 
 
-@router.post("/test", response=answers(TestLine), operation_id="registries_test_new")
+@router.post("/test", response=answers(RegistryTestLine), operation_id="registries_test_new")
 @needs(Right.MANAGE_REGISTRIES)
 def registries_test_new(request: HttpRequest, order: NewAccount) -> Any:
     """Test an account before it is saved, as `application/x-ndjson`: one object of the kind below for each step."""
@@ -278,9 +278,9 @@ def registries_test_new(request: HttpRequest, order: NewAccount) -> Any:
     return _stream(Test(form.access()), None)
 
 
-@router.post("/{uuid:pk}/test", response=answers(TestLine), operation_id="registries_test")
+@router.post("/{uuid:pk}/test", response=answers(RegistryTestLine), operation_id="registries_test")
 @needs(Right.MANAGE_REGISTRIES)
-def registries_test(request: HttpRequest, pk: uuid.UUID, order: TestOrder) -> Any:
+def registries_test(request: HttpRequest, pk: uuid.UUID, order: RegistryTestOrder) -> Any:
     """Test an account, as `application/x-ndjson`: one object of the kind below for each step."""
     row = _find(request, pk)
     return _stream(Test(access_of(row), order.repository or known_repository(row)), row)

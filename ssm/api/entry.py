@@ -31,6 +31,7 @@ from ssm.api.described import DescribedAPI
 from ssm.api.doors import PerUser, Session, Token
 from ssm.lib.api.errors import FieldProblem, problem
 from ssm.lib.errors import SsmError
+from ssm.lib.log_context import current_context
 
 logger = logging.getLogger(__name__)
 
@@ -155,9 +156,9 @@ def on_http_error(request: HttpRequest, exc: Exception) -> HttpResponse:
 def on_failure(request: HttpRequest, exc: Exception) -> HttpResponse:
     """A fault of SSM."""
     logger.error("request to the API failed", exc_info=exc, extra={"path": request.path[:200]})
-    return _answer(
-        request, 500, problem("error", f"SSM failed at this request ({type(exc).__name__}).", fix="See its log.")
-    )
+    known = current_context().get("request")
+    fix = f"Its log tells why, at request={known}." if known else "See its log."
+    return _answer(request, 500, problem("error", f"SSM failed at this request ({type(exc).__name__}).", fix=fix))
 
 
 def on_nothing(request: HttpRequest, rest: str) -> HttpResponse:

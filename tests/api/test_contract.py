@@ -1,11 +1,13 @@
 """What holds for every endpoint of the API: it takes a right, tells its errors, and is described."""
 
+import json
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.urls import resolve, reverse
+from ninja import Schema
 from ninja.operation import Operation
 
 from ssm.api.entry import api
@@ -202,3 +204,35 @@ def test_every_path_leads_to_its_own_endpoint() -> None:
 def methods_take_int(methods: dict[str, Any]) -> bool:
     parameters = next(iter(methods.values())).get("parameters", [])
     return any(each["name"] == "pk" and each["schema"].get("type") == "integer" for each in parameters)
+
+
+@pytest.mark.django_db
+def test_stranger_gets_nothing_from_any_endpoint(caller: MakeCaller) -> None:
+    program, nobody = caller("stranger"), Caller()
+    description: dict[str, Any] = api.get_openapi_schema()
+
+    for path, methods in description["paths"].items():
+        pk = "7" if methods_take_int(methods) else str(uuid.UUID(int=7))
+        address = path.removeprefix("/api/v1").replace("{pk}", pk).replace("{kind}", "stop").replace("{name}", "lab")
+        for method, entry in methods.items():
+            for who, refusals in ((program, {403, 422}), (nobody, {401})):
+                call: Any = {"get": who.get, "delete": who.delete}.get(method)
+                answer = call(address) if call else getattr(who, method)(address, {})
+                if who is program and RIGHTS[entry["operationId"]] is None:
+                    assert answer.status in (200, 404), (method, path)
+                else:
+                    # What does not fit its description is told before it is looked at who asks.
+                    assert answer.status in refusals, (method, path, answer)
+
+
+def test_shapes_of_one_name_are_one_shape() -> None:
+    shapes: dict[str, set[str]] = {}
+    waiting: list[type[Schema]] = [Schema]
+    while waiting:
+        for shape in waiting.pop().__subclasses__():
+            waiting.append(shape)
+            # The framework makes further ones for each endpoint.
+            if shape.__module__.startswith(("ssm.", "devices.", "registries.", "containers.")):
+                shapes.setdefault(shape.__name__, set()).add(json.dumps(shape.model_json_schema(), sort_keys=True))
+
+    assert {name for name, forms in shapes.items() if len(forms) > 1} == set()

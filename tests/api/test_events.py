@@ -19,7 +19,7 @@ def test_events_are_told_as_they_come(people: People, monkeypatch: pytest.Monkey
     container = ContainerFactory(name="web")
     EventFactory(container=container, action="start")
     user = User.objects.get(username="viewer")
-    wanted: Any = activity.EventQuery(kind="container")
+    wanted: Any = activity.EventQuery.model_validate({"kind": "container"})
 
     async def follow() -> list[dict[str, Any]]:
         stream = activity._events(user, activity._event_filter(wanted))

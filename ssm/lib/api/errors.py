@@ -42,7 +42,9 @@ def problem(code: str, message: str, *, fix: str = "", fields: Mapping[str, str]
 
 
 # What any endpoint may answer beside its own.
-PROBLEMS: dict[frozenset[int], type[Problem]] = {frozenset({400, 401, 403, 404, 409, 422, 429, 502, 503, 504}): Problem}
+PROBLEMS: dict[frozenset[int], type[Problem]] = {
+    frozenset({400, 401, 403, 404, 409, 413, 422, 429, 502, 503, 504, 507}): Problem
+}
 
 
 def answers(good: Any, status: int = 200) -> dict[Any, Any]:
