@@ -31,6 +31,13 @@ class Session(APIKeyCookie):
     def __init__(self) -> None:
         super().__init__(csrf=True)
 
+    def _get_key(self, request: HttpRequest) -> str | None:
+        # Without a session there is nothing that another site could misuse: the answer is then who is missing.
+        if self.param_name not in request.COOKIES:
+            return None
+        key: str | None = super()._get_key(request)
+        return key
+
     def authenticate(self, request: HttpRequest, key: str | None) -> Any | None:
         """The user of the session; None when nobody is logged in."""
         return request.user if request.user.is_authenticated else None
