@@ -81,6 +81,18 @@ def test_image_holds_what_runs_and_nothing_else(host: Host) -> None:
     assert not [line for line in lines if line.startswith("/srv/")]
 
 
+def test_nginx_takes_its_file(host: Host) -> None:
+    said = host.exec(
+        "cd /var/tmp/context/deploy/proxy;"
+        " docker run --rm --network none -v $PWD/nginx.conf:/etc/nginx/conf.d/ssm.conf:ro caddy:2 sh -c '"
+        "openssl req -x509 -newkey ed25519 -nodes -keyout /etc/ssl/private/ssm.key -out /etc/ssl/certs/ssm.pem"
+        " -subj /CN=ssm -days 2 2>/dev/null;"
+        ' echo "events {} http { include /etc/nginx/conf.d/ssm.conf; }" >/tmp/n.conf; nginx -t -c /tmp/n.conf 2>&1\''
+    )
+
+    assert "test is successful" in said
+
+
 def test_every_service_is_healthy_and_runs_without_rights(stack: Stack) -> None:
     services = stack.services()
 
