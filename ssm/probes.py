@@ -7,7 +7,7 @@ from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.contrib.auth.decorators import login_not_required
 from django.core.cache import cache
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 from django.db.utils import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
@@ -43,8 +43,8 @@ def _missing() -> str:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         if not _seen["tables"]:
-            executor = MigrationExecutor(connection)
-            if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            loader = MigrationLoader(connection)
+            if set(loader.graph.nodes) - set(loader.applied_migrations):
                 return "The database has not the tables of this version yet: manage.py migrate makes them"
             _seen["tables"] = True
     except DatabaseError:

@@ -29,3 +29,4 @@ urlpatterns = [
 ]
 handler403 = "ssm.views.permission_denied"
 handler404 = "ssm.views.page_not_found"
+handler500 = "ssm.views.server_error"

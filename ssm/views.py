@@ -5,6 +5,7 @@ from typing import Any, Final
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views import defaults
 from django.views.decorators.http import require_GET
@@ -16,6 +17,7 @@ from devices.models import Device, now
 from registries.models import Origin
 from ssm.lib.access import allowed
 from ssm.lib.database import database_work
+from ssm.lib.log_context import current_context
 from ssm.lib.roles import Right, can, can_administer, can_view
 from ssm.lib.tables import text_of
 
@@ -38,6 +40,14 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """The page for what is not there, or is not for this user's eyes."""
     with database_work():
         return defaults.page_not_found(request, exception)
+
+
+def server_error(_request: HttpRequest) -> HttpResponse:
+    """The page for a fault of SSM; it names the request, by which its log tells more. Asks no store."""
+    known = current_context().get("request")
+    where = f", at request={known}" if known else ""
+    text = f"The server failed to answer; its log says why{where}. Nothing is half done: what was begun is in Activity."
+    return HttpResponse(render_to_string("500.html", {"text": text}), status=500)
 
 
 @require_GET

@@ -1,6 +1,7 @@
 """What Redis knows of all processes: who lives, their SSH connections, queues, ticks, and what was counted."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Final
 
 import redis
@@ -17,9 +18,10 @@ _SHOWN: Final = ("web", "worker", "transfers", "scheduler", "listener")
 
 def processes(store: "redis.Redis") -> Iterator[Metric]:
     """All families that come from Redis, and one query for the ids of devices. RedisError, DatabaseError."""
-    yield from _alive(store)
+    alive = [one for one in presence.presences(store) if not one.is_silent]
+    yield from _alive(alive)
     yield from _queues()
-    yield from _ticks(store)
+    yield from _ticks(store, min((one.started_at for one in alive if one.kind == "scheduler"), default=None))
     yield from _leases(store)
     yield _histogram(
         "ssm_operation_duration_seconds",
@@ -35,8 +37,7 @@ def processes(store: "redis.Redis") -> Iterator[Metric]:
     )
 
 
-def _alive(store: "redis.Redis") -> Iterator[Metric]:
-    found = [one for one in presence.presences(store) if not one.is_silent]
+def _alive(found: Sequence[presence.Presence]) -> Iterator[Metric]:
     alive = GaugeMetricFamily("ssm_processes", "Processes that were heard of lately, by kind.", labels=["process"])
     for kind in sorted({*_SHOWN, *(one.kind for one in found)}):
         alive.add_metric([kind], sum(one.kind == kind for one in found))
@@ -82,7 +83,7 @@ def _queues() -> Iterator[Metric]:
     yield from (waiting, oldest)
 
 
-def _ticks(store: "redis.Redis") -> Iterator[Metric]:
+def _ticks(store: "redis.Redis", since: datetime | None) -> Iterator[Metric]:
     ran = GaugeMetricFamily(
         "ssm_tick_last_run_timestamp_seconds", "When each tick of the scheduler was last worked off.", labels=["tick"]
     )
@@ -90,7 +91,7 @@ def _ticks(store: "redis.Redis") -> Iterator[Metric]:
     for tick in presence.ticks(store, settings.CELERY_BEAT_SCHEDULE):
         if tick.ran_at:
             ran.add_metric([tick.name], tick.ran_at.timestamp())
-        late.add_metric([tick.name], int(tick.is_late))
+        late.add_metric([tick.name], int(tick.is_late(since)))
     yield from (ran, late)
 
 

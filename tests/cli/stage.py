@@ -83,7 +83,8 @@ def misbehaving(*answers: Answer) -> Iterator[Misbehaving]:
             status, headers, content = answer
             self.send_response(status)
             for name, value in {"Content-Length": str(len(content)), **headers}.items():
-                self.send_header(name, value)
+                if value:
+                    self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 

@@ -104,6 +104,14 @@ def test_stream_that_is_cut_is_no_end(pieces: tuple[bytes, ...]) -> None:
     assert found == [{"a": 1}]
 
 
+def test_stream_without_a_length_that_ends_within_a_line_is_no_end() -> None:
+    with misbehaving((200, {"Content-Length": "", "Connection": "close"}, b'{"a":1}\n{"a"')) as server:
+        stream = client(server).lines("/events/follow")
+        assert next(stream) == {"a": 1}
+        with pytest.raises(Unreachable):
+            next(stream)
+
+
 def test_waiting_goes_on_after_a_cut(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     queued = {**ENDED, "state": "running", "is_final": False, "progress": "half\x1b[2J"}
     line = json.dumps(queued).encode() + b"\n"

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.test import RequestFactory
 from hypothesis import given, settings, strategies
 
 from ssm.lib import jobs
@@ -21,6 +22,7 @@ from ssm.lib.log_lines import LineFormatter
 from ssm.lib.log_secrets import names_secret, without_secrets
 from ssm.lib.process import kind_of
 from ssm.lib.request_ids import with_request_ids
+from ssm.views import server_error
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "ssm_abcd1234_" + "x" * 43
@@ -271,3 +273,10 @@ def test_worker_logs_as_all_processes_do(form: str) -> None:
     else:
         assert len(lines) == 3, result.stderr
         assert all(line.startswith("WARNING ") for line in lines)
+
+
+def test_page_of_a_fault_names_its_request() -> None:
+    with log_context(request="r-17"):
+        response = server_error(RequestFactory().get("/"))
+    assert response.status_code == 500 and b"at request=r-17." in response.content
+    assert b"request=" not in server_error(RequestFactory().get("/")).content
