@@ -24,6 +24,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.timeout(600)
 @pytest.mark.slow
+@pytest.mark.fleet
 def test_chaos_twenty_faults_leave_nothing_lost_doubled_or_stuck() -> None:
     require_root()
     # The seed kills every program but one. A fleet of its own, beside that of the other tests; more patience, as they
