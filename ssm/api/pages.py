@@ -153,7 +153,12 @@ def _content(part: Mapping[str, Any] | None, shapes: Mapping[str, Any]) -> dict[
 def _parameter(each: Mapping[str, Any], shapes: Mapping[str, Any]) -> Value:
     shape = _resolved(each["schema"], shapes)
     where = "" if each["in"] == "query" else f" ({each['in']})"
-    return Value(each["name"], _kind(shape, shapes) + where, _text(each["schema"], shape), each.get("required", False))
+    return Value(
+        each["name"],
+        _kind(shape, shapes) + where,
+        _text({**each, **each["schema"]}, shape),
+        each.get("required", False),
+    )
 
 
 def _values(shape: Mapping[str, Any], shapes: Mapping[str, Any], depth: int = 0) -> Iterator[Value]:
@@ -187,7 +192,7 @@ def _inner(shape: Mapping[str, Any], shapes: Mapping[str, Any]) -> Mapping[str, 
 
 def _kind(shape: Mapping[str, Any], shapes: Mapping[str, Any]) -> str:
     if choices := shape.get("enum"):
-        return " | ".join(f"“{choice}”" if choice == "" else str(choice) for choice in choices)
+        return " | ".join(str(choice) for choice in choices if choice != "")
     if options := [each for each in shape.get("anyOf", ()) if each.get("type") != "null"]:
         return " or ".join(_kind(_resolved(each, shapes), shapes) for each in options)
     kind = str(shape.get("type", "any"))
@@ -202,8 +207,8 @@ def _text(field: Mapping[str, Any], resolved: Mapping[str, Any]) -> str:
     parts = [str(field.get("description") or resolved.get("description") or "")]
     if "default" in field and field["default"] not in ("", None, [], {}, False):
         parts.append(f"Usually {field['default']}.")
-    bounds = {"minimum": "at least", "maximum": "at most", "maxLength": "characters at most:"}
-    parts += [f"{words} {resolved[key]}" for key, words in bounds.items() if key in resolved and key != "maxLength"]
+    if "minimum" in resolved and "maximum" in resolved:
+        parts.append(f"From {resolved['minimum']:,} to {resolved['maximum']:,}.")
     return " ".join(part for part in parts if part)
 
 
