@@ -14,9 +14,8 @@ from registries.forms import RegistryForm, provider_or_none
 from registries.models import Origin, Registry, RepositoryKnowledge, TagKnowledge
 from registries.providers import Provider
 from registries.services import Accounts, account_changed, check_now
-from registries.services.testing import TEST_TASK
+from registries.services.testing import request_test
 from ssm.accounts.audit import record_audit, snapshot
-from ssm.lib.jobs import enqueue
 
 _MOST_TESTED: Final = 100
 
@@ -71,7 +70,7 @@ class RegistryAdmin(admin.ModelAdmin[Registry]):
         """Have workers test the accounts: what comes of it is in the list."""
         chosen = list(queryset.values_list("pk", flat=True)[:_MOST_TESTED])
         for pk in chosen:
-            enqueue(TEST_TASK, str(pk))
+            request_test(str(pk))
         told = f"{_accounts(len(chosen))} being tested: “test passed” and the account's page tell what comes of it."
         self.message_user(request, told, messages.SUCCESS)
 

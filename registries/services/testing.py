@@ -10,6 +10,7 @@ from registries.models import Origin, Registry, now
 from registries.providers import Access
 from registries.services.accounts import access_of, known_repository
 from ssm.lib.errors import SsmError
+from ssm.lib.jobs import enqueue
 
 STEPS: Final = (
     ("registry", "Registry answers (/v2/)"),
@@ -132,6 +133,11 @@ def note_verdict(registry: Registry, verdict: Verdict) -> None:
                 "quota_seen_at": verdict.quota.seen_at,
             },
         )
+
+
+def request_test(registry_id: str) -> None:
+    """Have a worker test an account as it is stored; what comes of it is in its row."""
+    enqueue(TEST_TASK, registry_id)
 
 
 def test_stored(registry_id: str) -> Verdict | None:
