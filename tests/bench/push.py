@@ -24,10 +24,12 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin
 
 from tests.bench.idle import cpu_seconds, rss_mb
@@ -63,6 +65,8 @@ class Tally:
     began: dict[int, float] = field(default_factory=dict)
     delays: list[float] = field(default_factory=list)
     messages: int = 0
+    opened: int = 0
+    came_back: int = 0
     reads: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -79,6 +83,12 @@ class Tally:
             waiting = browser.expected.get(container, [])
             self.delays += [moment - self.began[earlier] for earlier in waiting if earlier <= number]
             browser.expected[container] = [later for later in waiting if later > number]
+
+    def reads_anew(self, browser: Browser) -> None:
+        """The socket was closed: the page comes back and reads all that it shows."""
+        with self.lock:
+            self.came_back += 1
+            browser.expected = {}
 
     @property
     def missing(self) -> int:
@@ -169,24 +179,13 @@ def _open_pages(count: int) -> Tally:
 async def _measure(tally: Tally, port: int, pid: int, cookie: str, rate: float, seconds: float) -> dict[str, float]:
     before_mb = rss_mb(pid)
     readers = ThreadPoolExecutor(4, thread_name_prefix="reader")
-    tasks: list[asyncio.Task[None]] = []
-    sockets: list[ClientConnection] = []
-    for browser in tally.browsers:
-        socket = await connect(
-            f"ws://127.0.0.1:{port}/ws/live/",
-            additional_headers={"Cookie": cookie},
-            origin=Origin(f"http://127.0.0.1:{port}"),
-            compression=None,
-            open_timeout=60,
-            max_size=None,
-        )
-        sockets.append(socket)
-        message = {"type": "watch", "page": browser.page, "made_at": time.time(), "ids": browser.elements}
-        await socket.send(json.dumps(message))
-        tasks.append(asyncio.ensure_future(_browse(tally, browser, socket, port, cookie, readers)))
+    gate = asyncio.Semaphore(16)
+    tasks = [asyncio.ensure_future(_browse(tally, browser, port, cookie, readers, gate)) for browser in tally.browsers]
+    while tally.opened < len(tally.browsers):
+        await asyncio.sleep(0.1)
     await asyncio.sleep(_SETTLE_S)
     opened_mb = rss_mb(pid)
-    print(f"{len(sockets)} pages open, the web process grew from {before_mb:.0f} to {opened_mb:.0f} MB", flush=True)
+    print(f"{tally.opened} pages open, the web process grew from {before_mb:.0f} to {opened_mb:.0f} MB", flush=True)
     # The first rendering of each template, and the first connections, are not what is measured.
     await asyncio.to_thread(_change, 20, WARM_UP_S, tally)
     await _until_all_came(tally)
@@ -199,7 +198,6 @@ async def _measure(tally: Tally, port: int, pid: int, cookie: str, rate: float, 
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await asyncio.gather(*(socket.close() for socket in sockets), return_exceptions=True)
     readers.shutdown(cancel_futures=True)
     delays = sorted(tally.delays)
     print(
@@ -213,6 +211,7 @@ async def _measure(tally: Tally, port: int, pid: int, cookie: str, rate: float, 
         "p99_ms": round(delays[int(len(delays) * 0.99)] * 1000, 1),
         "mb_per_socket": round((opened_mb - before_mb) / len(tally.browsers), 3),
         "missing": tally.missing,
+        "came_back": tally.came_back,
     }
 
 
@@ -223,19 +222,44 @@ async def _until_all_came(tally: Tally) -> None:
 
 
 async def _browse(
+    tally: Tally, browser: Browser, port: int, cookie: str, readers: ThreadPoolExecutor, gate: asyncio.Semaphore
+) -> None:
+    """Have a page open for good: a socket that is closed is opened again, as live.js does."""
+    is_first = True
+    while True:
+        async with gate:
+            socket = await connect(
+                f"ws://127.0.0.1:{port}/ws/live/",
+                additional_headers={"Cookie": cookie},
+                origin=Origin(f"http://127.0.0.1:{port}"),
+                compression=None,
+                open_timeout=60,
+                max_size=None,
+            )
+        message = {"type": "watch", "page": browser.page, "made_at": time.time(), "ids": browser.elements}
+        async with socket:
+            await socket.send(json.dumps(message))
+            tally.opened += is_first
+            is_first = False
+            await _take(tally, browser, socket, port, cookie, readers)
+        tally.reads_anew(browser)
+
+
+async def _take(
     tally: Tally, browser: Browser, socket: ClientConnection, port: int, cookie: str, readers: ThreadPoolExecutor
 ) -> None:
     """Take what comes; read the page again when asked to, one reading at a time."""
     reading: asyncio.Future[None] | None = None
-    async for message in socket:
-        moment, text = time.monotonic(), str(message)
-        tally.messages += 1
-        for container, number in (*_TITLE.findall(text), *_HEAD.findall(text)):
-            tally.arrived(browser, container, int(number), moment)
-        if 'id="live-signal"' in text and (reading is None or reading.done()):
-            tally.reads += 1
-            loop = asyncio.get_running_loop()
-            reading = loop.run_in_executor(readers, _read, port, cookie, browser.address)
+    with suppress(ConnectionClosed):
+        async for message in socket:
+            moment, text = time.monotonic(), str(message)
+            tally.messages += 1
+            for container, number in (*_TITLE.findall(text), *_HEAD.findall(text)):
+                tally.arrived(browser, container, int(number), moment)
+            if 'id="live-signal"' in text and (reading is None or reading.done()):
+                tally.reads += 1
+                loop = asyncio.get_running_loop()
+                reading = loop.run_in_executor(readers, _read, port, cookie, browser.address)
 
 
 _local = threading.local()
