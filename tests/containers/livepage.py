@@ -64,7 +64,7 @@ class Page:
         """Numbers of the signals to read the list again."""
         return [found for message in self.of("live-signal") for found in re.findall('data-refresh="([^"]+)"', message)]
 
-    async def until(self, reached: Callable[[], object], timeout_s: float = 10) -> None:
+    async def until(self, reached: Callable[[], object], timeout_s: float = 30) -> None:
         try:
             async with asyncio.timeout(timeout_s):
                 while not reached():
