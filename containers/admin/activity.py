@@ -1,6 +1,9 @@
 """What was done and what happened, in the Django admin: to look at, and to call off."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 
 from containers.admin.acts import call_off
 from containers.admin.looking import LookOnlyAdmin
@@ -14,6 +17,7 @@ from containers.models import (
     UpdatePolicy,
     UpdateStatus,
 )
+from ssm.lib.roles import Right, can_everywhere
 
 
 @admin.register(Operation)
@@ -106,3 +110,7 @@ class IdempotentRequestAdmin(LookOnlyAdmin):
     list_select_related = ("user",)
     search_fields = ("key", "user__username")
     exclude = ("answer", "digest")
+
+    def has_view_permission(self, request: HttpRequest, _obj: Any = None) -> bool:
+        """As the other tables here; this one has no permission of its own."""
+        return can_everywhere(request.user, Right.MANAGE_DEVICES)
