@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
 import websockets.sync.client
 from websockets.typing import Origin
@@ -18,7 +19,6 @@ from tests.deploy.stack import NAME, Stack, build, prepare, start
 from tests.fleet import Fleet, Host
 from tests.fleet.fixtures import require_root
 from tests.fleet.layout import DEPLOY_NET
-from tests.fleet.shell import wait_until
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900), pytest.mark.xdist_group("deploy")]
 OWN = ("web", "worker", "transfers", "beat", "listener")
@@ -130,7 +130,8 @@ def test_proxy_refuses_a_large_body_where_none_belongs(stack: Stack) -> None:
 
 
 def test_device_is_added_over_the_api_and_its_log_is_followed_by_a_socket(stack: Stack, host: Host) -> None:
-    host.run("deployed-clock", "demo/clock", env={"INTERVAL": "1"})
+    if "/deployed-clock" not in [name for one in host.containers() for name in one["Names"]]:
+        host.run("deployed-clock", "demo/clock", env={"INTERVAL": "1"})
     stack.python(
         "from django.contrib.auth.models import User;"
         f"User.objects.filter(username='root').exists() or User.objects.create_superuser('root', '', {PASSWORD!r})"
@@ -149,14 +150,9 @@ def test_device_is_added_over_the_api_and_its_log_is_followed_by_a_socket(stack:
         )
         assert added.status_code == 201, added.text
 
-        def container() -> str:
-            rows = program.get("/api/v1/containers", params={"q": "deployed-clock"}).json()["items"]
-            return str(rows[0]["id"]) if rows and rows[0]["state"] == "running" else ""
-
-        wanted = wait_until(container, 60, "the container on the new device")
+        wanted = _container(program)
 
     with stack.browser() as browser:
-        browser.get("/login/")
         form = {"username": "root", "password": PASSWORD, "csrfmiddlewaretoken": _csrf(browser.get("/login/").text)}
         logged_in = browser.post("/login/", data=form)
         assert logged_in.status_code == 302, logged_in.text[-2000:]
@@ -183,6 +179,18 @@ def test_services_end_in_order_when_they_are_told_to(stack: Stack) -> None:
     codes = {name: stack.services()[name]["ExitCode"] for name in OWN}
     assert codes == dict.fromkeys(OWN, 0)
     assert time.monotonic() - began < 30
+
+
+def _container(program: httpx.Client) -> str:
+    """The id of the container, once it was seen running on the new device."""
+    deadline = time.monotonic() + 180
+    while True:
+        answer = program.get("/api/v1/containers", params={"q": "deployed-clock"})
+        rows = answer.json()["items"]
+        if rows and rows[0]["state"] == "running":
+            return str(rows[0]["id"])
+        assert time.monotonic() < deadline, answer.text
+        time.sleep(1)
 
 
 def _entry(host: Host) -> dict[str, str]:
