@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db import transaction
 
 from containers.backups import store
@@ -88,6 +89,8 @@ def make_backup(run: Run, backup: Backup, device: Device, *, lets_go: bool = Tru
     except SsmError as exc:
         _give_up(run, backup, device, exc)
         raise
+    except DatabaseError:
+        raise  # nothing can be noted; whoever takes the operation over finds what is left, as after a crash
     except Exception as exc:
         _give_up(run, backup, device, SsmError(f"SSM failed at this backup ({type(exc).__name__}): see its log."))
         raise
