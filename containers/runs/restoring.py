@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.db import Error as DatabaseError
+
 from containers.backups import store
 from containers.backups.helpers import helper, inspect_volume, remove_helpers, require_volume, volume_path
 from containers.backups.packing import Unpacker
@@ -67,7 +69,7 @@ def restore(run: Run) -> str:
         if tries > MOST_TRIES:
             raise SsmError(f"The connection broke {MOST_TRIES} times meanwhile.", fix="Look at the link to the host.")
         return _restore(run)
-    except OperationTakenOver:
+    except (OperationTakenOver, DatabaseError):
         raise
     except Exception as exc:
         if isinstance(exc, DeviceError) and not exc.is_answer:
