@@ -112,7 +112,7 @@ def _run(fleet: Fleet, stack: Stack, links: Links, options: argparse.Namespace) 
     scene.readers.end()
     connections.close_all()  # opened before PostgreSQL was killed
     operations = compare_operations(scene.ledger.asked, [USER], books)
-    compare_starts(scene.ledger.asked, scene.counters, books)
+    compare_starts(scene.ledger.asked, scene.counters, harm.endings, books)
     compare_hosts(scene.devices, scene.wanted, books, 30)
     backups = compare_backups(scene.vaults, books, 60)
     lines = 0

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 from tests.chaos.links import GOOD, QUALITIES, Link, Links
@@ -14,6 +15,7 @@ from tests.fleet import Host
 from tests.fleet.processes import executable, family, find_daemon, members
 
 _ENGINES: Final = ("dockerd", "podman")
+_END_CONTAINERS: Final = frozenset({"engine killed", "engine restarted", "power cut"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Harm:
     links: Links
     places: dict[str, Place]
     failures: list[str] = field(default_factory=list)
+    # When a host's containers were ended under its engine: place, time.
+    endings: list[tuple[str, datetime]] = field(default_factory=list)
 
     def round(self, faults: tuple[Fault, ...]) -> None:
         """All faults of a round, each in its time; returns once the last is healed."""
@@ -82,6 +86,8 @@ class Harm:
         if fault.kind == "sshd killed":
             host.kill_ssh()
             return host.start_ssh
+        if fault.kind in _END_CONTAINERS:
+            self.endings.append((place.name, datetime.now(UTC)))
         if fault.kind in ("engine killed", "engine restarted"):
             host.kill_docker(term=fault.kind == "engine restarted")
             return host.start_docker

@@ -24,11 +24,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.timeout(600)
 @pytest.mark.slow
-@pytest.mark.fleet
+@pytest.mark.alone
 def test_chaos_twenty_faults_leave_nothing_lost_doubled_or_stuck() -> None:
     require_root()
-    # The seed kills every program but one. A fleet of its own, beside that of the other tests; more patience, as they
-    # run on the same processors.
+    # The seed kills every program but one. A fleet of its own; more patience, as two processors are few.
     environment = os.environ | {"FLEET_NET": str(net_from_environment(TEST_NET) + 100), "FLEET_KEEP": ""}
     command = [
         sys.executable,
@@ -174,3 +173,9 @@ def test_account_for_starts(acts: list[tuple[str, str, str]], starts: int, lost:
     books = Books()
     account_for("one", starts, [asked(*act) for act in acts], books)
     assert (len(books.lost), len(books.doubled)) == (lost, doubled)
+
+
+def test_account_for_start_that_was_under_way_when_the_host_ended() -> None:
+    books = Books()
+    account_for("one", 3, [asked("restart", "succeeded")], books, again=1)
+    assert not books.doubled and not books.lost
