@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -34,7 +35,7 @@ from devices.models import Device, now
 from registries.models import RepositoryKnowledge
 from ssm.lib.access import allowed
 from ssm.lib.htmx import is_partial, render_page
-from ssm.lib.roles import can_operate, can_view
+from ssm.lib.roles import Right, can_everywhere, can_operate, can_view
 from ssm.lib.tables import Choice, text_of
 
 SNOOZES: Final = (("1", "Put off for a day"), ("7", "Put off for a week"), ("30", "Put off for 30 days"))
@@ -72,6 +73,7 @@ def updates(request: HttpRequest) -> HttpResponse:
         "snoozes": SNOOZES,
         "check": latest_check(device_id=uuid.UUID(chosen.device) if chosen.device else None),
         "known": visible.present().exists(),
+        "decides_for_all": can_everywhere(request.user, Right.OPERATE),
     }
     return render_page(request, "updates/list.html", "updates/partials/results.html", context)
 
@@ -123,7 +125,7 @@ def check(request: HttpRequest) -> HttpResponse:
     """Ask the registries now: about a container, a device, or all."""
     container, device = None, None
     if text_of(request.POST, "container"):
-        container = _container(request)
+        container = _container(request, Right.OPERATE)
     elif text_of(request.POST, "device"):
         device = get_object_or_404(Device.objects.visible_to(request.user), pk=_uuid(text_of(request.POST, "device")))
     asked = request_check(request.user, container=container, device=device)
@@ -138,10 +140,10 @@ def check(request: HttpRequest) -> HttpResponse:
 def decide(request: HttpRequest) -> HttpResponse:
     """Ignore a version, put updates off, stay on a line, or undo such a decision."""
     act, _colon, value = text_of(request.POST, "act").partition(":")
-    container = _container(request) if text_of(request.POST, "container") else None
+    container = _container(request, Right.OPERATE) if text_of(request.POST, "container") else None
     try:
         if act == "undo":
-            policies = UpdatePolicy.objects.visible_to(request.user).select_related("container__device")
+            policies = UpdatePolicy.objects.permitted(request.user, Right.OPERATE).select_related("container__device")
             decisions.undo(request.user, get_object_or_404(policies, pk=_uuid(value)))
         elif not _decide(request, act, value, _target(request, container)):
             return HttpResponse("Unknown decision.\n", status=400, content_type="text/plain")
@@ -170,6 +172,8 @@ def _target(request: HttpRequest, container: Container | None) -> Target:
     """The container, or the image that is named; 404 for an image that nobody runs."""
     if container is not None:
         return Target(container=container)
+    if not can_everywhere(request.user, Right.OPERATE):
+        raise PermissionDenied  # it would count for containers of others as well
     registry, repository = text_of(request.POST, "registry"), text_of(request.POST, "repository")
     tag = text_of(request.POST, "tag")
     statuses = UpdateStatus.objects.visible_to(request.user).present()
@@ -178,8 +182,10 @@ def _target(request: HttpRequest, container: Container | None) -> Target:
     return Target(registry=registry, repository=repository, tag=tag)
 
 
-def _container(request: HttpRequest) -> Container:
-    containers = Container.objects.visible_to(request.user).select_related("device").defer("inspect", "environment")
+def _container(request: HttpRequest, right: Right = Right.SEE) -> Container:
+    containers = (
+        Container.objects.permitted(request.user, right).select_related("device").defer("inspect", "environment")
+    )
     return get_object_or_404(containers, pk=_uuid(text_of(request.POST, "container")))
 
 

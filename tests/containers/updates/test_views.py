@@ -11,6 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from containers.models import Container, UpdatePolicy, UpdateStatus
 from containers.updates.evaluation import evaluate
 from devices.models import Device, now
+from ssm.lib.roles import Right
+from tests.accounts.people import make_role, make_user
 from tests.factories import ContainerFactory, DeviceFactory, ImageFactory, RepositoryFactory
 from tests.people import People
 
@@ -176,6 +178,30 @@ def test_decisions_and_checks_are_refused_to_others(
 
     assert (decided_.status_code, checked.status_code) == (status, status)
     assert UpdatePolicy.objects.count() == 0
+
+
+def test_limited_operator_decides_about_his_containers_alone(fleet_of_updates: dict[str, Container]) -> None:
+    mine, other = fleet_of_updates["major"], app("other")
+    decided(other)
+    mine.device.groups = ["shop"]
+    mine.device.save()
+    sees, acts = make_role("Sees", [Right.SEE]), make_role("Acts", [Right.SEE, Right.OPERATE], device_groups=["shop"])
+    client = Client()
+    client.force_login(make_user("limited", sees, acts))
+    image = {"registry": "registry.example", "repository": "team/app", "tag": "1.0.0"}
+
+    def decide(act: str, **more: str) -> int:
+        return client.post("/updates/decide/", {"act": act, **more}).status_code
+
+    assert decide("snooze:7", container=str(mine.pk)) == 302
+    policy = UpdatePolicy.objects.get()
+    assert (decide("snooze:7", container=str(other.pk)), decide("stay:major", **image)) == (404, 403)
+    assert client.post("/updates/check/", {"container": str(other.pk)}).status_code == 404
+    everybodys = UpdatePolicy.objects.create(kind="stay", line="major", created_by_name="boss", **image)
+    assert decide(f"undo:{everybodys.pk}") == 404
+    assert decide(f"undo:{policy.pk}") == 302
+    assert set(UpdatePolicy.objects.filter(ended_at=None)) == {everybodys}
+    assert "Decide about" not in client.get("/updates/").content.decode()
 
 
 @pytest.mark.parametrize(
