@@ -132,9 +132,7 @@ def missing_archives(limit: int = 1000) -> tuple[int, tuple[str, ...]]:
     For after `migrate`. Raises what the store raises when it cannot be reached.
     """
     place = store()
-    names = (
-        Backup.objects.filter(state=Backup.State.GOOD).order_by("-created_at").values_list("file_name", flat=True)
-    )
+    names = Backup.objects.filter(state=Backup.State.GOOD).order_by("-created_at").values_list("file_name", flat=True)
     return names.count(), tuple(name for name in names[:limit] if not place.exists(name))
 
 
