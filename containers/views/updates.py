@@ -115,6 +115,7 @@ def container_updates(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "knowledge": knowledge,
         "snoozes": SNOOZES,
         "check": latest_check(container_id=container.pk),
+        "decides_for_all": can_everywhere(request.user, Right.OPERATE),
     }
     return render_page(request, "updates/container.html", "updates/partials/container.html", context)
 
