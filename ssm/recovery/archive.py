@@ -6,7 +6,9 @@ The manifest is written last, so a file without one was not finished. The copies
 import hashlib
 import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +23,19 @@ MANIFEST: Final = "manifest.json"
 _CHUNK: Final = 256 * 1024
 # A manifest of a thousand tables is a tenth of that; what claims more is no backup of ours.
 _MOST_MANIFEST_BYTES: Final = 16 * 1024 * 1024
+
+# What the libraries raise when bytes of a file are not what they were: a changed flag may ask for a password.
+_DAMAGES: Final = (
+    OSError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    zstandard.ZstdError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +115,7 @@ class Reader:
             self._zip = zipfile.ZipFile(path)
             with self._zip.open(MANIFEST) as member:
                 text = member.read(_MOST_MANIFEST_BYTES + 1)
-        except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError) as exc:
+        except _DAMAGES as exc:
             raise BackupDamaged(
                 f"{path} is not a whole backup of SSM: {exc}.",
                 fix="Take another file: this one was cut off or changed.",
@@ -119,7 +134,7 @@ class Reader:
                         break
                     digest.update(piece)
                     yield piece
-        except (OSError, KeyError, EOFError, zipfile.BadZipFile, zstandard.ZstdError) as exc:
+        except _DAMAGES as exc:
             raise self._damaged(copy, str(exc)) from exc
         if size != copy.size_bytes or digest.hexdigest() != copy.sha256:
             raise self._damaged(copy, "its checksum is another one")

@@ -5,14 +5,15 @@ tests of this folder try those.
 """
 
 import contextlib
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import schemathesis
 from django.contrib.auth.models import Group, Permission, User
+from django.test import TransactionTestCase
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import content_type_conformance, response_schema_conformance, status_code_conformance
 
@@ -54,7 +55,8 @@ LEFT_OUT = (
     "registries_test_new",
 )
 EXAMPLES = 3
-schema = schemathesis.openapi.from_dict(api.get_openapi_schema()).exclude(operation_id=list(LEFT_OUT))
+# A copy: the library makes strings of its keys.
+schema = schemathesis.openapi.from_dict(copy.deepcopy(api.get_openapi_schema())).exclude(operation_id=list(LEFT_OUT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def clear() -> None:
     Group.objects.exclude(name__in=BUILT_IN).delete()
     User.objects.all().delete()
     assert Permission.objects.exists()
-    empty(SimpleNamespace(available_apps=None))
+    empty(TransactionTestCase("run"))
 
 
 @schema.parametrize()

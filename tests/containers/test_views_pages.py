@@ -1,6 +1,7 @@
 """The pages of one container, home and search: who sees what."""
 
 import json
+import re
 
 import pytest
 
@@ -57,7 +58,8 @@ def test_removed_container_keeps_its_page_without_actions(people: People) -> Non
     page = people.client("operator").get(f"/containers/{container.pk}/").content.decode()
 
     assert "removed" in page
-    assert 'value="stop"' not in page
+    # Every page has the menu of rows once, for scripts to fill.
+    assert 'value="stop"' not in re.sub(r"<template.*?</template>", "", page, flags=re.DOTALL)
 
 
 def test_home_without_devices_invites_to_add_one(people: People) -> None:
