@@ -40,4 +40,12 @@ def test_log_of_a_real_container_is_shown_and_followed(fleet: Fleet, docker_host
 def _follow(name: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-u", "-m", "ssm.cli", "logs", "-f", "-n", "50", name]
     streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=Path(__file__).parents[2], env=os.environ.copy(), text=True, **streams)
+    return subprocess.Popen(
+        command,
+        cwd=Path(__file__).parents[2],
+        env=os.environ.copy(),
+        text=True,
+        # Where the tests themselves run in the background, interrupts would be ignored by whatever they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **streams,
+    )
