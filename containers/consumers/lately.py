@@ -6,18 +6,20 @@ from typing import Any, Final
 from django.db.models import Q
 
 from containers.fragments import Element
-from containers.models import Batch, Container, Image, Network, Operation, UpdateCheck
+from containers.models import Batch, Container, HostUsage, Image, Network, Operation, UpdateCheck
 from devices.models import Device, now
 from ssm.lib.roles import SomeUser
 
 PAGE_ON_ITS_WAY: Final = timedelta(seconds=30)
+# Readings come by themselves again and again: only the latest need to be made up for.
+READING_ON_ITS_WAY: Final = timedelta(seconds=5)
 # Rows of a device that only those may see who may see them there, by the kind of their elements.
 OF_DEVICES: Final[dict[str, Any]] = {"container": Container, "image": Image, "network": Network}
 
 
-def came_or_went(since: datetime) -> bool:
-    """Whether rows of lists came or went since then. Two queries at most."""
-    happened = Q(appeared_at__gte=since) | Q(removed_at__gte=since)
+def came_or_went(since: datetime, *, or_changed: bool = False) -> bool:
+    """Whether rows of lists came or went since then, or containers changed. Two queries at most."""
+    happened = Q() if or_changed else Q(appeared_at__gte=since) | Q(removed_at__gte=since)
     return (
         Container.objects.filter(changed_at__gte=since).filter(happened).exists()
         or Operation.objects.filter(created_at__gte=since).exists()
@@ -48,6 +50,7 @@ def changed_lately(elements: list[Element]) -> set[str]:
         (Network.objects.filter(Q(changed_at__gte=since) | Q(device__state_since__gte=since)), "network"),
         (Operation.objects.filter(Q(state__in=Operation.ACTIVE_STATES) | Q(finished_at__gte=since)), "operation"),
         (UpdateCheck.objects.filter(started_at__gte=since), "check"),
+        (HostUsage.objects.filter(sampled_at__gte=now() - READING_ON_ITS_WAY), "usage"),
         (Batch.objects.filter(Q(created_at__gte=since) | Q(operations__finished_at__gte=since)), "batch"),
     ):
         if ids := _ids(elements, kind):

@@ -151,8 +151,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return
         if isinstance(message, dict) and message.get("type") == "watch" and isinstance(message.get("ids"), list):
             self.page = str(message.get("page", ""))[:40]
-            await self._hear_of_missed_rows(message.get("made_at"))
             await self._watch([str(name)[:100] for name in message["ids"][:MAX_ELEMENTS]])
+            # After it, as from then on nothing passes the page by.
+            await self._hear_of_missed_rows(message.get("made_at"))
 
     async def _hear_of_missed_rows(self, made_at: object) -> None:
         """Have the page read its list again if rows came or went after it was made, once per socket.
@@ -166,7 +167,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             since = datetime.fromtimestamp(made_at, UTC) - READ_BEFORE
         except (OverflowError, ValueError, OSError):
             return
-        if await database_sync_to_async(came_or_went)(since):
+        if await database_sync_to_async(came_or_went)(since, or_changed=self.page in ATTENTIVE_PAGES):
             self._schedule_signal()
 
     async def _watch(self, names: list[str]) -> None:
@@ -197,8 +198,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self._by_object.setdefault(element.object_id, []).append(shown)
         for device_id in self._usage_of:
             name = f"{_USAGE}-{device_id}"
-            known = kept.pop(name) if name in kept else None
-            self._shown[name] = known or _Shown(Element(name, _USAGE, device_id), USAGE_SPACING_S)
+            shown = kept.pop(name, None)
+            if shown is None:
+                shown = _Shown(Element(name, _USAGE, device_id), USAGE_SPACING_S)
+                fresh.append(shown)
+            self._shown[name] = shown
         for left in kept.values():
             if left.timer:
                 left.timer.cancel()
