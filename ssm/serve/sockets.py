@@ -138,7 +138,12 @@ class Socket(WebSocketProtocol):
 
     def serverSend(self, content: Any, binary: bool = False) -> None:  # noqa: FBT001, FBT002 - daphne's signature
         """Send a message; whoever lets too much pile up is cut off."""
-        super().serverSend(content, binary)
+        # The library holds what goes out to the bound of what may come in.
+        bound, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
+        try:
+            super().serverSend(content, binary)
+        finally:
+            self.maxMessagePayloadSize = bound
         if self.transport is not None and unsent_bytes(self.transport) > self.limits.unsent_bytes:
             self.server.count_refusal("socket not read")
             self.dropConnection(abort=True)
