@@ -43,7 +43,7 @@ def changed_lately(elements: list[Element]) -> set[str]:
     containers |= Q(operations__finished_at__gte=since) | Q(device__state_since__gte=since)
     containers |= Q(update__changed_at__gte=since)
     found: set[str] = set()
-    for rows, kind in (
+    lately: tuple[tuple[Any, str], ...] = (
         (Container.objects.filter(containers), "container"),
         (Device.objects.filter(state_since__gte=since), "device"),
         (Image.objects.filter(Q(changed_at__gte=since) | Q(device__state_since__gte=since)), "image"),
@@ -52,7 +52,8 @@ def changed_lately(elements: list[Element]) -> set[str]:
         (UpdateCheck.objects.filter(started_at__gte=since), "check"),
         (HostUsage.objects.filter(sampled_at__gte=now() - READING_ON_ITS_WAY), "usage"),
         (Batch.objects.filter(Q(created_at__gte=since) | Q(operations__finished_at__gte=since)), "batch"),
-    ):
+    )
+    for rows, kind in lately:
         if ids := _ids(elements, kind):
             found |= {str(pk) for pk in rows.filter(pk__in=ids).values_list("pk", flat=True)}
     return found

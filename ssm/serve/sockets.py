@@ -77,6 +77,9 @@ class Socket(WebSocketProtocol):
     # daphne's: no message goes in any more.
     muted: bool = False
 
+    # The library's own, set from the factory's options.
+    maxMessagePayloadSize: int
+
     def __init__(self) -> None:
         super().__init__()
         self._holds: set[str] = set()
@@ -139,7 +142,8 @@ class Socket(WebSocketProtocol):
     def serverSend(self, content: Any, binary: bool = False) -> None:  # noqa: FBT001, FBT002 - daphne's signature
         """Send a message; whoever lets too much pile up is cut off."""
         # The library holds what goes out to the bound of what may come in.
-        bound, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
+        bound: int = self.maxMessagePayloadSize
+        self.maxMessagePayloadSize = 0
         try:
             super().serverSend(content, binary)
         finally:
