@@ -131,7 +131,7 @@ def _request_all(user: SomeUser, items: Sequence[Item], title: str, *, stops_on_
 def _request(user: SomeUser, item: Item, batch: Batch) -> None:
     place: dict[str, Any] = {"batch": batch, "wave": item.wave, "lane": item.lane}
     try:
-        _ask(user, item, **place)
+        request_item(user, item, **place)
     except OperationRefused as refused:
         columns: dict[str, Any] = {**place, "kind": item.kind, "parameters": item.parameters or {}}
         if item.container is not None:
@@ -148,8 +148,8 @@ def _request(user: SomeUser, item: Item, batch: Batch) -> None:
         operations.record_refusal(user, refused, **columns)
 
 
-def _ask(user: SomeUser, item: Item, **place: Any) -> Operation:
-    """Ask for one act; ``place`` is where it stands in a batch. Raises OperationRefused."""
+def request_item(user: SomeUser, item: Item, **place: Any) -> Operation:
+    """Ask for one act; ``place`` is where it stands in a batch, if it is of one. Raises OperationRefused."""
     if item.container is not None:
         return operations.request_operation(
             user, item.container, item.kind, item.parameters, sealed=item.sealed, **place
@@ -208,7 +208,7 @@ def ask_again(user: SomeUser, operation: Operation) -> Operation:
     if item is None:
         raise OperationRefused(f"{operation.target_name} is gone from SSM, so that it cannot be acted on.")
     with transaction.atomic():
-        return _ask(user, item)
+        return request_item(user, item)
 
 
 def _again(operation: Operation) -> Item | None:

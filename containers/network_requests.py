@@ -1,11 +1,13 @@
 """What acts on networks ask for: of which object, under which lock; and places on networks, as the rules see them."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any, Final
 
 from containers.batches import Item
 from containers.models import Container, Network, Operation
+from containers.network_rows import named_by_id
 from containers.querysets import NetworkQuerySet
 from containers.rules.endpoints import Endpoint, Place, used_addresses
 from containers.rules.inspection import Attachment
@@ -40,6 +42,19 @@ def new_network_item(device: Device, body: dict[str, Any]) -> Item:
         lock=f"network:{device.pk}:name:{name}",
         parameters={"body": body},
     )
+
+
+def configure_items(network: Network, body: dict[str, Any], *, drops_addresses: bool) -> list[Item]:
+    """A network made anew as ``body`` says; before it, in a wave of their own, the containers that know it by its id.
+
+    Those are made anew too; then they know it by its name.
+    """
+    item = network_item(network, KIND.NETWORK_CONFIGURE, {"body": body, "drops_addresses": drops_addresses})
+    before = [
+        Item(device=network.device, kind=KIND.RECREATE, container=row, parameters={}, sealed={"changes": {}})
+        for row in named_by_id(network)
+    ]
+    return [*before, replace(item, wave=1)] if before else [item]
 
 
 def connect_item(network: Network, chosen: Sequence[Container], endpoint: Endpoint, *, replaces: bool) -> Item:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from django.db import transaction
 
-from containers.batches import Item
+from containers.batches import Item, request_item
 from containers.errors import OperationRefused
 from containers.models import Backup, BackupPlan, Operation, Volume
 from containers.operations import request_device_operation
@@ -29,16 +29,7 @@ def prune_lock(device: Device) -> str:
 
 def request_create(user: SomeUser, device: Device, wanted: NewVolume) -> Operation:
     """A new volume. Its options may hold passwords of file servers: they are kept encrypted. OperationConflict."""
-    return request_device_operation(
-        user,
-        device,
-        Operation.Kind.VOLUME_CREATE,
-        object_kind="volume",
-        target_name=wanted.name,
-        engine_id=wanted.name,
-        lock=volume_lock(device, wanted.name),
-        sealed={"driver": wanted.driver, "options": wanted.options, "labels": wanted.labels},
-    )
+    return request_item(user, creation(device, wanted))
 
 
 def creation(device: Device, wanted: NewVolume) -> Item:
@@ -70,16 +61,7 @@ def removal(volume: Volume) -> Item:
 
 def request_remove(user: SomeUser, volume: Volume) -> Operation:
     """The removal of a volume. OperationConflict."""
-    item = removal(volume)
-    return request_device_operation(
-        user,
-        volume.device,
-        item.kind,
-        object_kind=item.object_kind,
-        target_name=item.target_name,
-        engine_id=item.engine_id,
-        lock=item.lock,
-    )
+    return request_item(user, removal(volume))
 
 
 def request_prune(user: SomeUser, device: Device, names: list[str]) -> Operation:

@@ -11,9 +11,9 @@ from pydantic import Field
 from containers import batches
 from containers.api.schemas import BatchEntry, OperationEntry
 from containers.batches import Item
-from containers.operations import request_device_operation
+from containers.errors import OperationRefused
 from devices.models import Device
-from ssm.lib.api.errors import FieldProblem
+from ssm.lib.api.errors import Conflict, FieldProblem
 from ssm.lib.roles import Right
 
 
@@ -26,18 +26,7 @@ class Asked(Schema):
 
 def ask_one(request: HttpRequest, item: Item) -> Any:
     """202 with the operation. OperationRefused."""
-    operation = request_device_operation(
-        request.user,
-        item.device,
-        item.kind,
-        object_kind=item.object_kind,
-        target_name=item.target_name,
-        engine_id=item.engine_id,
-        lock=item.lock,
-        parameters=item.parameters,
-        sealed=item.sealed,
-    )
-    return Status(202, OperationEntry.of(operation))
+    return Status(202, OperationEntry.of(batches.request_item(request.user, item)))
 
 
 def ask_all(
@@ -48,11 +37,32 @@ def ask_all(
     return Status(202, BatchEntry.of(batch, batches.standing_of(batch)))
 
 
-def ask_any(request: HttpRequest, items: Sequence[Item], title: str, *, in_turn: bool = False) -> Any:
+def ask_any(
+    request: HttpRequest, items: Sequence[Item], title: str, *, stops: bool = False, in_turn: bool = False
+) -> Any:
     """202 with `Asked`: an operation for one item, a batch for several. OperationRefused."""
     if len(items) == 1:
         return Status(202, Asked(operation=ask_one(request, items[0]).value, batch=None))
-    return Status(202, Asked(operation=None, batch=ask_all(request, items, title, in_turn=in_turn).value))
+    batch = ask_all(request, items, title, stops=stops, in_turn=in_turn)
+    return Status(202, Asked(operation=None, batch=batch.value))
+
+
+def connected_devices(request: HttpRequest, right: Right, *, device: uuid.UUID | None, group: str = "") -> Any:
+    """Devices that can be asked now and on which the caller holds the right: all, one, or those of a group."""
+    devices = Device.objects.permitted(request.user, right).filter(state=Device.State.ONLINE)
+    if device is not None:
+        devices = devices.filter(pk=device)
+    if group:
+        devices = devices.filter(groups__contains=[group])
+    return devices
+
+
+def require_preview(hosts: Sequence[Any], stamp: str, seen: str) -> None:
+    """Let nothing be removed but what the caller has seen: OperationRefused without anything, Conflict for another."""
+    if not hosts:
+        raise OperationRefused("There is nothing to remove any more.")
+    if stamp != seen:
+        raise Conflict("What would be removed has changed meanwhile.", fix="Ask for the preview again.")
 
 
 def devices_for(request: HttpRequest, ids: Iterable[uuid.UUID], right: Right, field: str = "devices") -> list[Device]:

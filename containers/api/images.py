@@ -9,18 +9,17 @@ from django.shortcuts import get_object_or_404
 from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
-from containers.api.asking import Asked, ask_any, ask_one, devices_for
+from containers.api.asking import Asked, ask_any, ask_one, connected_devices, devices_for, require_preview
 from containers.api.idempotency import idempotent
 from containers.api.inventory import CREATED, SIZE, SORTS, OnDevice
 from containers.api.schemas import Named, OperationEntry, Place
 from containers.batches import MOST_ITEMS
-from containers.errors import OperationRefused
 from containers.image_requests import KIND, image_item, previews, prune_item, pull_item, stamp_of
 from containers.models import Container, Image
 from containers.rules.image_names import NameProblemError, pullable_reference, repository_reference
 from devices.models import Device
 from ssm.lib.api.access import needs
-from ssm.lib.api.errors import Conflict, FieldProblem, answers
+from ssm.lib.api.errors import FieldProblem, answers
 from ssm.lib.api.forms import Text
 from ssm.lib.api.paging import Paging, page
 from ssm.lib.roles import Right
@@ -203,21 +202,14 @@ def images_prune_preview(request: HttpRequest, query: Query[ImagePruneQuery]) ->
 def images_prune(request: HttpRequest, order: ImagePruneOrder) -> Any:
     """Remove exactly what the preview with this stamp told, as far as it is still unused."""
     hosts = _previews(request, order)
-    if not hosts:
-        raise OperationRefused("There is nothing to remove any more.")
-    if stamp_of(hosts) != order.stamp:
-        raise Conflict("What would be removed has changed meanwhile.", fix="Ask for the preview again.")
+    require_preview(hosts, stamp_of(hosts), order.stamp)
     count = sum(len(host.images) for host in hosts)
     title = f"Remove {count} unused images on {len(hosts)} devices"
     return ask_any(request, [prune_item(host) for host in hosts], title)
 
 
 def _previews(request: HttpRequest, query: ImagePruneQuery) -> Any:
-    devices = Device.objects.permitted(request.user, Right.OPERATE).filter(state=Device.State.ONLINE)
-    if query.device:
-        devices = devices.filter(pk=query.device)
-    if query.group:
-        devices = devices.filter(groups__contains=[query.group])
+    devices = connected_devices(request, Right.OPERATE, device=query.device, group=query.group)
     return previews(list(devices.order_by("name")), query.scope, query.older_than_days)
 
 

@@ -1,27 +1,26 @@
 """Networks: listed, looked at, made, changed, removed; containers put on them and taken off."""
 
 import uuid
-from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Final, Literal
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
 from containers import batches
-from containers.api.asking import Asked, ask_all, ask_any, ask_one, devices_for
+from containers.api.asking import Asked, ask_any, ask_one, devices_for
 from containers.api.idempotency import idempotent
 from containers.api.inventory import CREATED, SORTS, OnDevice
 from containers.api.schemas import Named, OperationEntry, Place
-from containers.batches import Item
 from containers.errors import OperationRefused
 from containers.forms.networks import POOL_ROWS, NetworkForm
 from containers.models import Container, Network
 from containers.network_requests import (
     KIND,
+    configure_items,
     connect_item,
     disconnect_item,
     network_item,
@@ -30,7 +29,7 @@ from containers.network_requests import (
     prune_item,
     unused_networks,
 )
-from containers.network_rows import attached_to, named_by_id, place_on
+from containers.network_rows import attached_to, place_on
 from containers.rules.endpoints import Endpoint, check_endpoint, why_not_connectable
 from containers.rules.networks import NetworkFieldError
 from ssm.lib.api.access import needs
@@ -267,18 +266,8 @@ def networks_configure(request: HttpRequest, pk: uuid.UUID, order: NetworkChange
     data = _filled(NetworkForm(choices=[], network=network), order)
     form = _checked(NetworkForm(data, choices=[], network=network))
     _device, body = next(form.bodies)
-    parameters = {"body": body, "drops_addresses": order.drops_addresses}
-    item = network_item(network, KIND.NETWORK_CONFIGURE, parameters)
-    # Those that know it by its id have to be made anew before; then they know it by its name.
-    before = [
-        Item(device=network.device, kind=KIND.RECREATE, container=row, parameters={}, sealed={"changes": {}})
-        for row in named_by_id(network)
-    ]
-    if not before:
-        return ask_any(request, [item], "")
-    title = f"Change {network.name} on {network.device.name}"
-    batch = ask_all(request, [*before, replace(item, wave=1)], title, stops=True)
-    return Status(202, Asked(operation=None, batch=batch.value))
+    items = configure_items(network, body, drops_addresses=order.drops_addresses)
+    return ask_any(request, items, f"Change {network.name} on {network.device.name}", stops=True)
 
 
 @router.post("/{uuid:pk}/remove", response=answers(OperationEntry, 202), operation_id="networks_remove")

@@ -10,7 +10,7 @@ from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
 from containers import batches
-from containers.api.asking import Asked, ask_any, device_for, devices_for
+from containers.api.asking import Asked, ask_any, connected_devices, device_for, devices_for, require_preview
 from containers.api.idempotency import idempotent
 from containers.api.inventory import CREATED, SIZE, SORTS, OnDevice
 from containers.api.schemas import Named, OperationEntry, Place
@@ -20,7 +20,6 @@ from containers.models import BackupPlan, Volume
 from containers.volume_prunes import previews, prune_item, stamp_of
 from containers.volume_requests import creation, request_backup, request_copy, request_remove
 from containers.volume_rows import add_users
-from devices.models import Device
 from ssm.lib.api.access import needs
 from ssm.lib.api.errors import Conflict, answers
 from ssm.lib.api.forms import Text, check, lines_of
@@ -201,9 +200,7 @@ def volumes_create(request: HttpRequest, order: NewVolume) -> Any:
 @needs(Right.MANAGE_VOLUMES)
 def volumes_measure(request: HttpRequest, order: MeasureOrder) -> Any:
     """Have the sizes of volumes asked for now: engines walk over all files for it."""
-    devices = Device.objects.permitted(request.user, Right.MANAGE_VOLUMES).filter(state=Device.State.ONLINE)
-    if order.device is not None:
-        devices = devices.filter(pk=order.device)
+    devices = connected_devices(request, Right.MANAGE_VOLUMES, device=order.device)
     chosen = list(devices.values_list("pk", flat=True)[:_MOST_DEVICES])
     if not chosen:
         raise Conflict("No device that could be asked is connected.")
@@ -241,19 +238,14 @@ def volumes_prune_preview(request: HttpRequest, query: Query[VolumePruneQuery]) 
 def volumes_prune(request: HttpRequest, order: VolumePruneOrder) -> Any:
     """Remove exactly what the preview with this stamp told, as far as it is still unused. What is in it is lost."""
     hosts = _previews(request, order)
-    if not hosts:
-        raise OperationRefused("There is nothing to remove any more.")
-    if stamp_of(hosts) != order.stamp:
-        raise Conflict("What would be removed has changed meanwhile.", fix="Ask for the preview again.")
+    require_preview(hosts, stamp_of(hosts), order.stamp)
     count = sum(len(host.volumes) for host in hosts)
     title = f"Remove {count} unused volumes on {len(hosts)} devices"
     return ask_any(request, [prune_item(host) for host in hosts], title)
 
 
 def _previews(request: HttpRequest, query: VolumePruneQuery) -> Any:
-    devices = Device.objects.permitted(request.user, Right.MANAGE_VOLUMES).filter(state=Device.State.ONLINE)
-    if query.device:
-        devices = devices.filter(pk=query.device)
+    devices = connected_devices(request, Right.MANAGE_VOLUMES, device=query.device)
     return previews(list(devices.order_by("name")), query.scope)
 
 

@@ -13,7 +13,6 @@ from containers import batches
 from containers.batches import Item
 from containers.errors import OperationRefused
 from containers.models import Batch, Operation
-from containers.operations import request_device_operation
 from ssm.lib.htmx import is_partial
 
 DIALOG: Final = "#remote-dialog"
@@ -46,16 +45,7 @@ def ask_back(
 def start_one(request: HttpRequest, item: Item, *, back: str) -> HttpResponse:
     """Ask for one act and show its page; a refusal is told where the button was."""
     try:
-        operation = request_device_operation(
-            request.user,
-            item.device,
-            item.kind,
-            object_kind=item.object_kind,
-            target_name=item.target_name,
-            engine_id=item.engine_id,
-            lock=item.lock,
-            parameters=item.parameters,
-        )
+        operation = batches.request_item(request.user, item)
     except OperationRefused as refused:
         return refuse(request, refused, back=back)
     return _go_to(request, operation.get_absolute_url())

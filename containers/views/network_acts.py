@@ -1,7 +1,6 @@
 """Acts on networks: make, change, remove, one or several."""
 
 import uuid
-from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
@@ -17,7 +16,7 @@ from containers.errors import OperationRefused
 from containers.filters import LONGEST_LIST, id_of
 from containers.forms.networks import NetworkForm, driver_choices, suggestion
 from containers.models import Container, Network
-from containers.network_requests import network_item, new_network_item
+from containers.network_requests import configure_items, network_item, new_network_item
 from containers.network_rows import attached_to, named_by_id
 from containers.rules.networks import KNOWN_OPTIONS
 from containers.views.asking import KIND, ask_back, ids_of, refuse, start_all, start_one
@@ -113,18 +112,12 @@ def configure(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     if not form.is_valid():
         return _show_form(request, form, network=network, status=422)
     _device, body = next(form.bodies)
-    parameters = {"body": body, "drops_addresses": bool(form.cleaned_data["drops_addresses"])}
-    item = network_item(network, KIND.NETWORK_CONFIGURE, parameters)
-    # Those that know it by its id have to be made anew before; then they know it by its name.
-    before = [
-        Item(device=network.device, kind=KIND.RECREATE, container=row, parameters={}, sealed={"changes": {}})
-        for row in named_by_id(network)
-    ]
+    items = configure_items(network, body, drops_addresses=bool(form.cleaned_data["drops_addresses"]))
     back = network.get_absolute_url()
-    if not before:
-        return start_one(request, item, back=back)
+    if len(items) == 1:
+        return start_one(request, items[0], back=back)
     title = f"Change {network.name} on {network.device.name}"
-    return _start_from_form(request, [*before, replace(item, wave=1)], title=title, back=back, stops=True)
+    return _start_from_form(request, items, title=title, back=back, stops=True)
 
 
 # ---- remove -------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from tests.fleet import Fleet, Host
 from tests.fleet.fixtures import require_root
 from tests.fleet.layout import DEPLOY_NET
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900), pytest.mark.xdist_group("deploy")]
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
 OWN = ("web", "worker", "transfers", "beat", "listener")
 # What SSM and its packages add to Python's image.
 MOST_ADDED_BYTES = 240 * 1000 * 1000

@@ -18,7 +18,7 @@ from tests.recovery.installation import AWKWARD, SECRET
 PROJECT = Path(__file__).resolve().parents[2]
 # What a restore changes on purpose: what was under way is ended, nobody stays logged in.
 CHANGED = {"containers_operation", "django_migrations", "django_session"}
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("recovery")]
+pytestmark = [pytest.mark.timeout(300)]
 
 
 @dataclass(frozen=True, slots=True)
