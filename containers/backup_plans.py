@@ -11,16 +11,18 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, TextField
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
+from django.http import HttpRequest
 
 from containers.backups import store
 from containers.backups.packing import Unpacker
 from containers.errors import BackupUnusable, OperationRefused, StoreFailed
-from containers.models import Backup, BackupPlan, Operation
+from containers.models import Backup, BackupPlan, Operation, Volume
 from containers.push import publish
 from containers.rules.retention import expired
 from containers.volume_requests import request_backup
-from devices.models import Device
+from devices.models import Device, now
 from devices.rules.schedules import ScheduleError, next_run
+from ssm.accounts.audit import record_audit, snapshot
 from ssm.lib.jobs import enqueue
 
 logger = logging.getLogger(__name__)
@@ -44,6 +46,28 @@ def plan_next(plan: BackupPlan, after: datetime) -> datetime | None:
         # Ten minutes apart at most, so that the volumes of a fleet are not read in the same second.
         return next_run(plan.schedule, after, spread_key=zlib.crc32(str(plan.pk).encode()), spread_s=600)
     return None
+
+
+def store_plan(request: HttpRequest, volume: Volume, made: BackupPlan) -> BackupPlan:
+    """Store what a form made of a volume's plan, in place of the one that there is, and record it."""
+    kept = BackupPlan.objects.of(volume).first()
+    before: dict[str, Any] = snapshot(kept) if kept is not None else {}
+    made.device, made.volume_name = volume.device, volume.name
+    made.created_by_name = made.created_by_name or request.user.get_username()[:150]
+    made.next_at = plan_next(made, now()) if made.is_enabled else None
+    made.last_error = ""
+    with transaction.atomic():
+        made.save()
+        verb = "change" if kept is not None else "add"
+        record_audit(request.user, f"backupplan.{verb}", made, before=before, after=snapshot(made), request=request)
+    return made
+
+
+def remove_plan(request: HttpRequest, plan: BackupPlan) -> None:
+    """Make no more backups by a plan, and record that; those that it made stay."""
+    with transaction.atomic():
+        record_audit(request.user, "backupplan.remove", plan, before=snapshot(plan), request=request)
+        plan.delete()
 
 
 def tick(moment: datetime | None = None) -> int:

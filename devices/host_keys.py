@@ -1,14 +1,16 @@
 """What is done with host keys beside accepting one: imports of known_hosts, rules, and those that wait for a person."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from django.db import transaction
+from django.http import HttpRequest
 
 from devices.models import Device, HostKey, HostKeyRule
 from devices.rules.known_hosts import AUTHORITY, KnownHost
 from devices.services import note_configured, trust_host_key
-from ssm.lib.roles import SomeUser
+from ssm.accounts.audit import record_audit
+from ssm.lib.roles import Right, SomeUser, can_everywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Imported:
 
     lines: list[ImportedLine] = field(default_factory=list)
     added: set[Device] = field(default_factory=set)
+    # Lines that whoever asked may not import.
+    left_out: int = 0
 
     def count(self, outcome: str) -> int:
         """How many lines ended so."""
@@ -56,6 +60,22 @@ def import_known_hosts(lines: Iterable[KnownHost], devices: Iterable[Device], us
                 if done.lines[-1].outcome == "added":
                     done.added.add(device)
     note_configured(Device.objects.filter(pk__in=[device.pk for device in done.added]))
+    return done
+
+
+def take_known_hosts(request: HttpRequest, lines: Sequence[KnownHost]) -> Imported:
+    """Import lines for whoever asks, and record it: keys of devices that they manage, rules if they manage all."""
+    may_rule = can_everywhere(request.user, Right.MANAGE_DEVICES)
+    devices = Device.objects.permitted(request.user, Right.MANAGE_DEVICES).prefetch_related("host_keys")
+    taken = [line for line in lines if may_rule or not line.marker]
+    done = import_known_hosts(taken, devices, request.user)
+    done.left_out = len(lines) - len(taken)
+    for device in sorted(done.added, key=lambda each: each.name):
+        keys = [line.text for line in done.lines if line.device == device and line.outcome == "added"]
+        record_audit(request.user, "hostkey.import", device, after={"host_keys": keys}, request=request)
+    for line in done.lines:
+        if line.outcome == "rule":
+            record_audit(request.user, "hostkeyrule.add", line.text, request=request)
     return done
 
 

@@ -19,8 +19,6 @@ from ssm.lib.transfer import (
     ADDED,
     CHANGED,
     FAILED,
-    FAULTY,
-    KEPT,
     NEW,
     SAME,
     UPDATED,
@@ -29,6 +27,7 @@ from ssm.lib.transfer import (
     Planned,
     Result,
     TransferFault,
+    apply_each,
     entries,
     guarded,
     shown,
@@ -190,16 +189,7 @@ def _needs_secrets(values: Mapping[str, Any]) -> bool:
 
 def apply(planned: Sequence[Planned], chosen: Collection[str], user: SomeUser) -> list[Result]:
     """Do what was planned for the chosen entries (their keys), each by itself, and record it; a result for each."""
-    results = []
-    for one in planned:
-        if one.state == FAULTY:
-            results.append(Result(one.kind, one.name, FAILED, one.fault))
-        elif not one.may_be_taken or one.key not in chosen:
-            reason = "It is the same already." if one.state == SAME else "It was not chosen."
-            results.append(Result(one.kind, one.name, KEPT, reason))
-        else:
-            results.append(_store(one, user))
-    return results
+    return [result for _one, result in apply_each(planned, chosen, lambda one: _store(one, user))]
 
 
 def _store(one: Planned, user: SomeUser) -> Result:

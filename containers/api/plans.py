@@ -4,7 +4,6 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Query, Router, Schema, Status
@@ -12,11 +11,9 @@ from pydantic import ConfigDict, Field
 
 from containers.api.inventory import OnDevice
 from containers.api.schemas import Place
-from containers.backup_plans import plan_next
+from containers.backup_plans import remove_plan, store_plan
 from containers.forms.volumes import PlanForm
 from containers.models import BackupPlan, Volume
-from devices.models import now
-from ssm.accounts.audit import record_audit, snapshot
 from ssm.lib.api.access import needs
 from ssm.lib.api.errors import answers
 from ssm.lib.api.forms import check, values_of
@@ -83,19 +80,9 @@ def volumes_plan_set(request: HttpRequest, pk: uuid.UUID, order: PlanOrder) -> A
     """Have it backed up by this plan, in place of any other."""
     volume = _volume(request, pk)
     found = BackupPlan.objects.of(volume).first()
-    before = snapshot(found) if found else {}
     form = PlanForm(values_of(PlanForm(instance=found)) | order.model_dump(), instance=found)
     check(form)
-    made: BackupPlan = form.save(commit=False)
-    made.device, made.volume_name = volume.device, volume.name
-    made.created_by_name = made.created_by_name or request.user.get_username()[:150]
-    made.next_at = plan_next(made, now()) if made.is_enabled else None
-    made.last_error = ""
-    with transaction.atomic():
-        made.save()
-        verb = "change" if found else "add"
-        record_audit(request.user, f"backupplan.{verb}", made, before=before, after=snapshot(made), request=request)
-    return PlanEntry.of(made)
+    return PlanEntry.of(store_plan(request, volume, form.save(commit=False)))
 
 
 @router.delete("/{uuid:pk}/plan", response=answers(None, 204), operation_id="volumes_plan_remove")
@@ -105,9 +92,7 @@ def volumes_plan_remove(request: HttpRequest, pk: uuid.UUID) -> Any:
     plan = BackupPlan.objects.of(_volume(request, pk)).first()
     if plan is None:
         raise Http404
-    with transaction.atomic():
-        record_audit(request.user, "backupplan.remove", plan, before=snapshot(plan), request=request)
-        plan.delete()
+    remove_plan(request, plan)
     return Status(204, None)
 
 

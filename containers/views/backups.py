@@ -2,7 +2,7 @@
 
 import shutil
 import uuid
-from typing import Any, Final
+from typing import Final
 
 from django.conf import settings
 from django.contrib import messages
@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from containers.backup_plans import plan_next, request_delete, request_verify
+from containers.backup_plans import remove_plan, request_delete, request_verify, store_plan
 from containers.backups.serving import archive_of, manifest_of
 from containers.backups.uploads import store_upload
 from containers.errors import BackupUnusable, OperationRefused, StoreFailed
@@ -232,16 +232,7 @@ def plan(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         return _remove_plan(request, volume, found)
     form = PlanForm(request.POST or None, instance=found, initial=None if found else {"schedule": "30 2 * * *"})
     if request.method == "POST" and form.is_valid():
-        before: dict[str, Any] = snapshot(BackupPlan.objects.get(pk=found.pk)) if found else {}
-        made: BackupPlan = form.save(commit=False)
-        made.device, made.volume_name = volume.device, volume.name
-        made.created_by_name = made.created_by_name or request.user.get_username()[:150]
-        made.next_at = plan_next(made, now()) if made.is_enabled else None
-        made.last_error = ""
-        with transaction.atomic():
-            made.save()
-            verb = "change" if found else "add"
-            record_audit(request.user, f"backupplan.{verb}", made, before=before, after=snapshot(made), request=request)
+        store_plan(request, volume, form.save(commit=False))
         messages.success(request, "The plan is saved.")
         return redirect(volume)
     context = {"volume": volume, "plan": found, "form": form}
@@ -250,8 +241,6 @@ def plan(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 def _remove_plan(request: HttpRequest, volume: Volume, found: BackupPlan | None) -> HttpResponse:
     if found is not None:
-        with transaction.atomic():
-            record_audit(request.user, "backupplan.remove", found, before=snapshot(found), request=request)
-            found.delete()
+        remove_plan(request, found)
         messages.success(request, "The plan is removed; the backups that it made stay.")
     return redirect(volume)

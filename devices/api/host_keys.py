@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 
 from devices.api.schemas import KeyEntry, Named, ShownEntry, named
 from devices.forms.host_keys import HostKeyRuleForm, KnownHostsForm
-from devices.host_keys import import_known_hosts
+from devices.host_keys import take_known_hosts
 from devices.models import Device, HostKey, HostKeyRule, ShownKey
 from devices.rules.known_hosts import matches
 from devices.services import note_configured
@@ -135,16 +135,7 @@ def host_keys_import(request: HttpRequest, order: KnownHosts) -> Any:
     """
     form = KnownHostsForm({"text": order.text})
     check(form)
-    may_rule = can_everywhere(request.user, Right.MANAGE_DEVICES)
-    lines = [line for line in form.lines if may_rule or not line.marker]
-    devices = Device.objects.permitted(request.user, Right.MANAGE_DEVICES).prefetch_related("host_keys")
-    done = import_known_hosts(lines, devices, request.user)
-    for device in sorted(done.added, key=lambda each: each.name):
-        keys = [line.text for line in done.lines if line.device == device and line.outcome == "added"]
-        record_audit(request.user, "hostkey.import", device, after={"host_keys": keys}, request=request)
-    for line in done.lines:
-        if line.outcome == "rule":
-            record_audit(request.user, "hostkeyrule.add", line.text, request=request)
+    done = take_known_hosts(request, form.lines)
     told = [
         ImportedEntry(line=line.number, outcome=line.outcome, text=line.text, device=named(line.device))
         for line in done.lines

@@ -1,6 +1,7 @@
 """Doing what a document of devices was found to ask for, entry by entry."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -15,14 +16,12 @@ from ssm.lib.transfer import (
     ADDED,
     CHANGED,
     FAILED,
-    FAULTY,
-    KEPT,
     NEW,
-    SAME,
     UPDATED,
     Planned,
     Result,
     TransferFault,
+    apply_each,
 )
 
 
@@ -31,22 +30,14 @@ def apply(planned: Sequence[Planned], chosen: Collection[str], user: SomeUser, *
 
     Jump hosts are set last, as they may be devices of the same file. ``trust_keys``: accept the file's host keys.
     """
-    results, later = [], []
-    for one in planned:
-        if one.state == FAULTY:
-            results.append(Result(one.kind, one.name, FAILED, one.fault))
-        elif not one.may_be_taken or one.key not in chosen:
-            reason = "It is the same already." if one.state == SAME else "It was not chosen."
-            results.append(Result(one.kind, one.name, KEPT, reason))
-        else:
-            results.append(_apply_one(one, user, trust_keys=trust_keys))
-            if one.kind == DEVICE and results[-1].outcome != FAILED:
-                later.append((len(results) - 1, one))
-    for place, one in later:
-        if fault := _set_jumps(one, user):
-            done = results[place]
-            results[place] = Result(done.kind, done.name, done.outcome, fault, done.url)
-    return results
+    done = list(apply_each(planned, chosen, lambda one: _apply_one(one, user, trust_keys=trust_keys)))
+    return [_with_jumps(one, result, user) for one, result in done]
+
+
+def _with_jumps(one: Planned, result: Result, user: SomeUser) -> Result:
+    is_stored = one.kind == DEVICE and result.outcome in (ADDED, UPDATED)
+    fault = _set_jumps(one, user) if is_stored else ""
+    return replace(result, message=fault) if fault else result
 
 
 def _apply_one(one: Planned, user: SomeUser, *, trust_keys: bool) -> Result:

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from devices.forms.host_keys import HostKeyRuleForm, KnownHostsForm
-from devices.host_keys import import_known_hosts
+from devices.host_keys import take_known_hosts
 from devices.models import Device, HostKey, HostKeyRule, ShownKey
 from devices.rules.known_hosts import matches
 from devices.services import note_configured
@@ -107,16 +107,7 @@ def import_file(request: HttpRequest) -> HttpResponse:
     if request.method != "POST" or not form.is_valid():
         status = 422 if form.is_bound else 200
         return render(request, "devices/host_keys_import.html", {"form": form}, status=status)
-    may_rule = may_change_rules(request)
-    lines = [line for line in form.lines if may_rule or not line.marker]
-    devices = Device.objects.permitted(request.user, Right.MANAGE_DEVICES).prefetch_related("host_keys")
-    done = import_known_hosts(lines, devices, request.user)
-    for device in sorted(done.added, key=lambda each: each.name):
-        keys = [line.text for line in done.lines if line.device == device and line.outcome == "added"]
-        record_audit(request.user, "hostkey.import", device, after={"host_keys": keys}, request=request)
-    for line in done.lines:
-        if line.outcome == "rule":
-            record_audit(request.user, "hostkeyrule.add", line.text, request=request)
+    done = take_known_hosts(request, form.lines)
     context = {
         "form": KnownHostsForm(),
         "done": done,
@@ -132,7 +123,7 @@ def import_file(request: HttpRequest) -> HttpResponse:
         ],
         "lines": [line for line in done.lines if line.outcome != "nobody"][:_LINES_SHOWN],
         "bad": [*form.bad[:_LINES_SHOWN]],
-        "left_out": len(form.lines) - len(lines),
+        "left_out": done.left_out,
     }
     return render(request, "devices/host_keys_import.html", context)
 

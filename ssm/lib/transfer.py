@@ -4,7 +4,7 @@ A document is JSON or YAML of one mapping: ``ssm`` says of what, ``version`` how
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -74,6 +74,20 @@ class Result:
     outcome: str
     message: str = ""
     url: str = ""
+
+
+def apply_each(
+    planned: Iterable[Planned], chosen: Collection[str], do: Callable[[Planned], Result]
+) -> Iterator[tuple[Planned, Result]]:
+    """Each entry with what became of it: ``do`` is called for those that were chosen (their keys) and may be taken."""
+    for one in planned:
+        if one.state == FAULTY:
+            yield one, Result(one.kind, one.name, FAILED, one.fault)
+        elif not one.may_be_taken or one.key not in chosen:
+            reason = "It is the same already." if one.state == SAME else "It was not chosen."
+            yield one, Result(one.kind, one.name, KEPT, reason)
+        else:
+            yield one, do(one)
 
 
 def write(document: Mapping[str, Any], form: str) -> str:
