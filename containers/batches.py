@@ -16,6 +16,7 @@ from django.db import transaction
 from containers import operations
 from containers.errors import OperationRefused
 from containers.models import Batch, BatchStanding, Container, Operation
+from containers.operation_requests import record_refusal, request_device_operation, request_operation
 from containers.rules.waves import Member, waits_for, waves
 from devices.models import Device
 from ssm.lib.roles import SomeUser
@@ -145,16 +146,14 @@ def _request(user: SomeUser, item: Item, batch: Batch) -> None:
                 "engine_id": item.engine_id[:640],
                 "lock": item.lock[:800],
             }
-        operations.record_refusal(user, refused, **columns)
+        record_refusal(user, refused, **columns)
 
 
 def request_item(user: SomeUser, item: Item, **place: Any) -> Operation:
     """Ask for one act; ``place`` is where it stands in a batch, if it is of one. Raises OperationRefused."""
     if item.container is not None:
-        return operations.request_operation(
-            user, item.container, item.kind, item.parameters, sealed=item.sealed, **place
-        )
-    return operations.request_device_operation(
+        return request_operation(user, item.container, item.kind, item.parameters, sealed=item.sealed, **place)
+    return request_device_operation(
         user,
         item.device,
         item.kind,

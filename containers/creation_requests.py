@@ -6,7 +6,7 @@ The form goes along, encrypted, so that it can be tried again with another value
 from typing import Any
 
 from containers.models import Container, Operation
-from containers.operations import request_device_operation, request_operation
+from containers.operation_requests import request_device_operation, request_operation
 from containers.rules.drafts import ROWS, Draft
 from devices.models import Device
 from ssm.lib.roles import SomeUser

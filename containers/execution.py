@@ -257,7 +257,7 @@ def _show(operation: Operation, device: Device, engine: Engine) -> ContainerFact
 
 
 def _act(engine: Engine, operation: Operation) -> None:
-    """The one request of the act. Parameters come from operations.request_operation's callers, checked there."""
+    """The one request of the act. Parameters come from the callers of request_operation, checked there."""
     parameters = operation.parameters
     path = f"/containers/{operation.engine_id}"
     if operation.kind == Operation.Kind.REMOVE:

@@ -8,7 +8,7 @@ from django.db import transaction
 from containers.batches import Item, request_item
 from containers.errors import OperationRefused
 from containers.models import Backup, BackupPlan, Operation, Volume
-from containers.operations import request_device_operation
+from containers.operation_requests import request_device_operation
 from containers.push import publish
 from containers.rules.volume_facts import NewVolume
 from devices.models import Device

@@ -21,7 +21,7 @@ from containers.api.schemas import (
 from containers.filters import FleetFilter
 from containers.inside import file_changes, processes
 from containers.models import Container
-from containers.operations import request_operation
+from containers.operation_requests import request_operation
 from containers.rules.limits import limits_of, read_limits
 from containers.rules.parameters import ParameterError, read_parameters
 from ssm.lib.api.access import needs

@@ -9,10 +9,11 @@ from typing import Any, Final
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 
-from containers import batches, operations
+from containers import batches
 from containers.batches import Item
 from containers.errors import OperationRefused
 from containers.models import Batch, Container, Operation, Replacement, UpdateStatus
+from containers.operation_requests import request_device_operation, request_operation
 from containers.rules.apply_options import Options
 from containers.rules.replacement import Watch
 from containers.rules.update_targets import (
@@ -160,7 +161,7 @@ def request_update(user: SomeUser, candidate: Candidate, tag: str, options: Opti
     """
     target = next((target for target in candidate.targets if target.tag == tag), Target(tag, "unknown"))
     parameters = _parameters(candidate, target, options)
-    return operations.request_operation(user, candidate.container, Operation.Kind.UPDATE, parameters)
+    return request_operation(user, candidate.container, Operation.Kind.UPDATE, parameters)
 
 
 def request_updates(
@@ -207,7 +208,7 @@ def request_rollback(user: SomeUser, replacement: Replacement, options: Options)
         "to": replacement.old_image[:300],
         **_chosen(options, container.labels),
     }
-    return operations.request_operation(user, container, Operation.Kind.ROLLBACK, parameters)
+    return request_operation(user, container, Operation.Kind.ROLLBACK, parameters)
 
 
 def request_discard(user: SomeUser, replacement: Replacement) -> Operation:
@@ -217,8 +218,8 @@ def request_discard(user: SomeUser, replacement: Replacement) -> Operation:
         raise OperationRefused(f"Nothing is kept of what {container.title} was before.")
     parameters = {"replacement": str(replacement.pk), "name": replacement.kept_name}
     if container.removed_at is None:
-        return operations.request_operation(user, container, Operation.Kind.DISCARD, parameters)
-    return operations.request_device_operation(
+        return request_operation(user, container, Operation.Kind.DISCARD, parameters)
+    return request_device_operation(
         user,
         replacement.device,
         Operation.Kind.DISCARD,

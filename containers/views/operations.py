@@ -14,7 +14,7 @@ from django_htmx.http import reswap, retarget, trigger_client_event
 from containers.errors import OperationRefused
 from containers.filters import LONGEST_LIST, OPERATION_KINDS, OPERATION_STATES, ActivityFilter
 from containers.models import Container, Operation
-from containers.operations import request_operation
+from containers.operation_requests import request_operation
 from containers.rules.actions import find_action, is_confirmed
 from containers.rules.parameters import SIGNALS, ParameterError, read_parameters
 from containers.views.pages import find_container

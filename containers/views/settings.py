@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from containers.errors import OperationRefused
 from containers.models import Container
-from containers.operations import request_operation
+from containers.operation_requests import request_operation
 from containers.rules.limits import RESTART_POLICIES, limits_of, read_limits
 from containers.rules.parameters import ParameterError, read_parameters
 from containers.views.pages import find_container

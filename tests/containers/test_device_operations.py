@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 
-from containers import execution, operations
+from containers import execution
 from containers.errors import OperationConflict, OperationRefused
 from containers.models import Operation
+from containers.operation_requests import request_device_operation
 from devices.models import Device
 from devices.work import SWEEP
 from ssm.lib.locks import lock
@@ -28,7 +29,7 @@ def no_leftovers() -> Iterator[None]:
 
 
 def ask(device: Device, kind: str, user: User | AnonymousUser | None = None) -> Operation:
-    return operations.request_device_operation(
+    return request_device_operation(
         user or AnonymousUser(), device, kind, object_kind="device", target_name=device.name, lock=f"{kind}:{device.pk}"
     )
 

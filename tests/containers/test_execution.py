@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 
 from containers import execution, operations, tasks
 from containers.models import Operation
+from containers.operation_requests import request_operation
 from devices.connections import pool
 from devices.models import Device
 from ssm.lib.database import database_work
@@ -36,7 +37,7 @@ def request(stage: Stage, engine_id: str, kind: str, **parameters: Any) -> Opera
     """An operation as a person asks for it."""
     stage.sweep()
     user, _created = User.objects.get_or_create(username="somebody", is_superuser=True)
-    return operations.request_operation(user, stage.row(engine_id), kind, parameters)
+    return request_operation(user, stage.row(engine_id), kind, parameters)
 
 
 def done(operation: Operation) -> Operation:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from containers import inside, operations
+from containers import inside
 from containers.models import Operation
+from containers.operation_requests import request_operation
 from tests.containers.stage import MakeStage, Stage, unique
 from tests.people import People
 from tests.queued import run_queued, take_queued
@@ -25,7 +26,7 @@ def stage(make_stage: MakeStage) -> Stage:
 def changed(stage: Stage, engine_id: str, kind: str, **parameters: Any) -> Operation:
     """What became of a change that somebody asked for."""
     user, _created = User.objects.get_or_create(username="somebody", is_superuser=True)
-    made = operations.request_operation(user, stage.row(engine_id), kind, parameters)
+    made = request_operation(user, stage.row(engine_id), kind, parameters)
     run_queued()
     return Operation.objects.get(pk=made.pk)
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 
 from containers import tasks
 from containers.models import Network, Operation
-from containers.operations import request_device_operation
+from containers.operation_requests import request_device_operation
 from containers.runs import network_changes
 from devices.connections import pool
 from tests.containers.stage import MakeStage, Stage, unique

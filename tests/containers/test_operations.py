@@ -12,6 +12,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from containers import operations
 from containers.errors import OperationConflict, OperationRefused
 from containers.models import Container, Operation
+from containers.operation_requests import request_operation
 from ssm.lib.errors import SsmError
 from tests.containers.stage import heard
 from tests.factories import ContainerFactory, OperationFactory
@@ -48,7 +49,7 @@ def test_request_operation_is_recorded_sent_and_told() -> None:
     take_queued()
 
     with heard() as messages:
-        made = operations.request_operation(people.operator, container, "stop", {"timeout_s": 3})
+        made = request_operation(people.operator, container, "stop", {"timeout_s": 3})
         told = messages(2)
 
     stored = Operation.objects.get(pk=made.pk)
@@ -64,17 +65,17 @@ def test_request_operation_is_recorded_sent_and_told() -> None:
 
 
 def test_request_operation_by_nobody_is_recorded_without_a_user() -> None:
-    made = operations.request_operation(AnonymousUser(), ContainerFactory(), "start")
+    made = request_operation(AnonymousUser(), ContainerFactory(), "start")
 
     assert (made.requested_by, made.requested_by_name) == (None, "")
 
 
 def test_request_operation_second_one_names_the_first(people: People) -> None:
     container = ContainerFactory(display_name="Shop")
-    first = operations.request_operation(people.operator, container, "restart")
+    first = request_operation(people.operator, container, "restart")
 
     with pytest.raises(OperationConflict) as caught:
-        operations.request_operation(people.administrator, container, "stop")
+        request_operation(people.administrator, container, "stop")
 
     error = caught.value
     assert f"Shop on {container.device.name} is being restarted already for operator, since" in error.message
@@ -84,12 +85,12 @@ def test_request_operation_second_one_names_the_first(people: People) -> None:
 
 
 def test_request_operation_after_the_first_has_ended_is_taken(people: People) -> None:
-    first = operations.request_operation(people.operator, ContainerFactory(), "restart")
+    first = request_operation(people.operator, ContainerFactory(), "restart")
     claimed = operations.claim(str(first.pk), "w1")
     assert claimed is not None
     operations.succeed(claimed)
 
-    assert operations.request_operation(people.operator, Container.objects.get(), "stop").state == "queued"
+    assert request_operation(people.operator, Container.objects.get(), "stop").state == "queued"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_request_operation_that_makes_no_sense_is_refused(
     container = ContainerFactory(removed_at=ago(hours=1) if removed else None)
 
     with pytest.raises(OperationRefused) as caught:
-        operations.request_operation(people.operator, container, kind)
+        request_operation(people.operator, container, kind)
 
     assert message in caught.value.message
     assert not Operation.objects.exists()
@@ -121,7 +122,7 @@ def test_request_operation_eight_at_once_one_is_taken() -> None:
     def ask() -> None:
         barrier.wait()
         try:
-            operations.request_operation(user, container, "stop")
+            request_operation(user, container, "stop")
             results.append("taken")
         except OperationConflict:
             results.append("conflict")

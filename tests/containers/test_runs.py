@@ -9,6 +9,7 @@ from django.db import connection
 from containers import batches, execution, operations
 from containers.errors import OperationConflict, OperationTakenOver
 from containers.models import Operation
+from containers.operation_requests import request_device_operation
 from containers.runs import run as run_module
 from containers.runs.run import OUTPUT_LIMIT, Run
 from containers.runs.table import RUNS, Perform
@@ -39,7 +40,7 @@ def no_leftovers() -> Iterator[None]:
 
 def asked(device: Device | None = None, name: str = "demo/web:1") -> Operation:
     device = device or DeviceFactory(online=True)
-    return operations.request_device_operation(
+    return request_device_operation(
         make_people().operator if not Operation.objects.exists() else Operation.objects.all()[0].requested_by,
         device,
         KIND,
@@ -295,6 +296,4 @@ def test_operation_page_shows_output_and_parts_and_cancels(people: People) -> No
 
 def asked_by(people: People) -> Operation:
     device = DeviceFactory(online=True)
-    return operations.request_device_operation(
-        people.operator, device, KIND, object_kind="image", target_name="demo/web:1"
-    )
+    return request_device_operation(people.operator, device, KIND, object_kind="image", target_name="demo/web:1")

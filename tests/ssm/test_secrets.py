@@ -21,8 +21,9 @@ from django.test import Client
 from django.urls import reverse
 from psycopg import sql
 
-from containers import execution, operations
+from containers import execution
 from containers.models import Container, Operation
+from containers.operation_requests import request_device_operation
 from devices.connections import pool
 from devices.errors import DeviceError
 from devices.models import Device
@@ -236,7 +237,7 @@ def _with_password(login: Any, password: str) -> Any:
 
 def _create_sealed(device: Device, user: User, secret: str) -> list[Queued]:
     """Ask for a container that cannot be made (no such image) with a secret in its environment, and work it off."""
-    operation = operations.request_device_operation(
+    operation = request_device_operation(
         user,
         device,
         Operation.Kind.CREATE,

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 
 from containers import operations, tasks
 from containers.models import Container, Operation
+from containers.operation_requests import request_device_operation
 from containers.rules.specification import differences
 from containers.runs import creating
 from containers.runs.run import Run
@@ -51,7 +52,7 @@ class Workshop:
         """Ask for a container with these changes of nothing."""
         user = User.objects.get_or_create(username="somebody", is_superuser=True)[0]
         changes = {"name": self.name, "image": CLOCK, **changes}
-        return operations.request_device_operation(
+        return request_device_operation(
             user,
             self.stage.device,
             "create",

@@ -16,10 +16,11 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 
-from containers import execution, operations, tasks
+from containers import execution, tasks
 from containers.image_requests import image_lock
 from containers.image_sync import refresh_image
 from containers.models import Image, Operation
+from containers.operation_requests import request_device_operation
 from devices.models import Device
 from ssm.lib.database import database_work
 from tests.containers.listening import Process
@@ -82,7 +83,7 @@ def somebody() -> User:
 
 def ask(device: Device, kind: str, name: str, engine_id: str = "", **parameters: Any) -> Operation:
     """An act on an image, as the pages ask for it."""
-    return operations.request_device_operation(
+    return request_device_operation(
         somebody(),
         device,
         kind,

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 
 from containers import operations, tasks
 from containers.models import Container, Operation, UpdateStatus
+from containers.operation_requests import request_operation
 from containers.rules.specification import specification_of
 from containers.rules.update_targets import with_image
 from containers.updates import applying
@@ -131,7 +132,7 @@ class App:
     def ask(self, kind: str, sealed: dict[str, Any] | None = None, **parameters: Any) -> Operation:
         """An operation as a person asks for it."""
         row = Container.objects.get(pk=self.pk)
-        return operations.request_operation(somebody(), row, kind, parameters, sealed=sealed)
+        return request_operation(somebody(), row, kind, parameters, sealed=sealed)
 
     def remove(self) -> None:
         """Take everything of it away."""
