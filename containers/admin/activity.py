@@ -6,7 +6,6 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from containers.admin.acts import call_off
-from containers.admin.looking import LookOnlyAdmin
 from containers.models import (
     Batch,
     Event,
@@ -17,6 +16,7 @@ from containers.models import (
     UpdatePolicy,
     UpdateStatus,
 )
+from ssm.accounts.looking import LookOnlyAdmin
 from ssm.lib.roles import Right, can_everywhere
 
 

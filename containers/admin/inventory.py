@@ -3,7 +3,6 @@
 from django.contrib import admin
 
 from containers.admin.acts import back_up, restart, run_plans, start, stop, verify_backups
-from containers.admin.looking import LookOnlyAdmin
 from containers.models import (
     Backup,
     BackupPlan,
@@ -14,6 +13,7 @@ from containers.models import (
     Network,
     Volume,
 )
+from ssm.accounts.looking import LookOnlyAdmin
 
 
 @admin.register(Container)

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 from devices.admin.keys import accept_keys
 from devices.forms.devices import SCHEDULES
-from devices.forms.fields import clean_cron, clean_host, preview
+from devices.forms.fields import ScheduleFields, clean_host, preview
 from devices.forms.ways import clean_user_to_become
 from devices.models import Device, HostKey, Jump, ShownKey
 from devices.services import note_configured, request_attempt_now
@@ -17,7 +17,7 @@ from devices.work import plan_all
 from ssm.accounts.audit import record_audit, snapshot
 
 
-class DeviceAdminForm(forms.ModelForm[Device]):
+class DeviceAdminForm(ScheduleFields, forms.ModelForm[Device]):
     """Checks that need more than the column's type."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -45,18 +45,6 @@ class DeviceAdminForm(forms.ModelForm[Device]):
         if data.get("proxy_kind") != Device.ProxyKind.NONE and not data.get("proxy_address"):
             self.add_error("proxy_address", "Give the address of the proxy.")
         return data
-
-    def clean_sweep_schedule(self) -> str:
-        """A cron expression that fires."""
-        return clean_cron(self.cleaned_data["sweep_schedule"])
-
-    def clean_statistics_schedule(self) -> str:
-        """A cron expression that fires."""
-        return clean_cron(self.cleaned_data["statistics_schedule"])
-
-    def clean_update_schedule(self) -> str:
-        """A cron expression that fires."""
-        return clean_cron(self.cleaned_data["update_schedule"])
 
 
 class HostKeyInline(admin.TabularInline[HostKey, Device]):

@@ -10,6 +10,7 @@ from devices.models import HostKey, HostKeyRule, Jump, JumpKey, ShownKey
 from devices.rules.host_keys import PinnedKey
 from devices.services import replace_host_keys, request_attempt_now
 from ssm.accounts.audit import record_audit, snapshot
+from ssm.accounts.looking import LookOnlyAdmin
 from ssm.accounts.site import ask_back
 
 
@@ -116,24 +117,12 @@ class JumpKeyAdmin(admin.ModelAdmin[JumpKey]):
 
 
 @admin.register(Jump)
-class JumpAdmin(admin.ModelAdmin[Jump]):
+class JumpAdmin(LookOnlyAdmin):
     """Jump hosts of all devices; changed in the form of their device, which checks the whole way."""
 
     list_display = ("device", "position", "via", "address", "port", "credential")
     list_select_related = ("device", "via", "credential")
     search_fields = ("device__name", "via__name", "address")
-
-    def has_add_permission(self, _request: HttpRequest) -> bool:
-        """In the device's form."""
-        return False
-
-    def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """In the device's form."""
-        return False
-
-    def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """In the device's form."""
-        return False
 
 
 @admin.register(HostKeyRule)

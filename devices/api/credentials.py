@@ -4,15 +4,15 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from django.db import transaction
 from django.db.models import Count, F, Func, Q, TextField
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Path, Query, Router, Schema, Status
 from pydantic import ConfigDict, Field, SecretStr
 
 from devices.api.schemas import GroupName, Named, named
 from devices.forms.logins import GENERATED, KEEP, MOST_ANSWERS, PASTE, CredentialForm, is_stored
+from devices.group_defaults import choose_default
 from devices.models import Credential, Device, DeviceGroup
 from devices.rules.key_lines import authorized_keys_line
 from devices.services import devices_using, note_configured
@@ -252,17 +252,6 @@ def device_groups_set(request: HttpRequest, name: Annotated[GroupName, Path()], 
     credential = None
     if order.credential is not None:
         credential = get_object_or_404(Credential.objects.visible_to(request.user), pk=order.credential)
-    with transaction.atomic():
-        group, _created = DeviceGroup.objects.select_for_update().get_or_create(name=name)
-        # Whoever may manage only some groups must not choose for others.
-        if not DeviceGroup.objects.permitted(request.user, Right.MANAGE_DEVICES).filter(pk=group.pk).exists():
-            transaction.set_rollback(True)
-            raise Http404
-        before = snapshot(group)
-        group.credential = credential
-        group.save()
-        record_audit(request.user, "devicegroup.change", group, before=before, after=snapshot(group), request=request)
-    members = Device.objects.filter(groups__contains=[name])
-    note_configured(members.filter(credential=None))
-    count = members.filter(pk__in=Device.objects.visible_to(request.user).values("pk")).count()
+    choose_default(request, name, credential)
+    count = Device.objects.visible_to(request.user).filter(groups__contains=[name]).count()
     return GroupEntry(name=name, device_count=count, credential=named(credential))

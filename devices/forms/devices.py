@@ -8,7 +8,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from devices.errors import DeviceError
-from devices.forms.fields import ScheduleField, clean_cron, clean_group_names, clean_host, preview
+from devices.forms.fields import ScheduleField, ScheduleFields, clean_group_names, clean_host, preview
 from devices.forms.logins import SECRETS, LoginFields
 from devices.forms.ways import (
     MAX_JUMP_KEYS_BYTES,
@@ -45,7 +45,7 @@ DEFAULT_PORTS: Final = {
 }
 
 
-class DeviceForm(LoginFields, forms.ModelForm[Device]):
+class DeviceForm(LoginFields, ScheduleFields, forms.ModelForm[Device]):
     """Name, address, log-in, the way there, and how the device is watched."""
 
     address = forms.CharField(required=False, max_length=255)
@@ -208,18 +208,6 @@ class DeviceForm(LoginFields, forms.ModelForm[Device]):
     def clean_hop_keys(self) -> dict[int, PinnedKey]:
         """Accepted keys of jump hosts by their place on the way."""
         return parse_hop_keys(self.cleaned_data["hop_keys"])
-
-    def clean_sweep_schedule(self) -> str:
-        """A cron expression that fires."""
-        return clean_cron(self.cleaned_data["sweep_schedule"])
-
-    def clean_statistics_schedule(self) -> str:
-        """A cron expression that fires."""
-        return clean_cron(self.cleaned_data["statistics_schedule"])
-
-    def clean_update_schedule(self) -> str:
-        """A cron expression that fires."""
-        return clean_cron(self.cleaned_data["update_schedule"])
 
     @property
     def schedules(self) -> list["ScheduleField"]:

@@ -73,3 +73,21 @@ class ScheduleField:
 
     field: forms.BoundField
     preview: Preview
+
+
+class ScheduleFields:
+    """What forms with the three schedules of a device have in common: each is a cron expression that fires."""
+
+    cleaned_data: dict[str, Any]
+
+    def clean_sweep_schedule(self) -> str:
+        """A cron expression that fires."""
+        return clean_cron(self.cleaned_data["sweep_schedule"])
+
+    def clean_statistics_schedule(self) -> str:
+        """A cron expression that fires."""
+        return clean_cron(self.cleaned_data["statistics_schedule"])
+
+    def clean_update_schedule(self) -> str:
+        """A cron expression that fires."""
+        return clean_cron(self.cleaned_data["update_schedule"])

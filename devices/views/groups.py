@@ -5,17 +5,15 @@ from typing import Final
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.db.models import Count, F, Func, TextField
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
 
+from devices.group_defaults import choose_default
 from devices.models import Credential, Device, DeviceGroup
-from devices.services import note_configured
-from ssm.accounts.audit import record_audit, snapshot
 from ssm.lib.access import allowed
-from ssm.lib.roles import Right, can_administer
+from ssm.lib.roles import can_administer
 
 MOST_NAME: Final = 50
 
@@ -71,17 +69,7 @@ def _set_default(request: HttpRequest) -> HttpResponse:
             credential = get_object_or_404(Credential.objects.visible_to(request.user), pk=chosen)
         except (ValueError, ValidationError) as exc:
             raise Http404 from exc
-    with transaction.atomic():
-        group, _created = DeviceGroup.objects.select_for_update().get_or_create(name=name)
-        # Whoever may manage only some groups must not choose for others.
-        if not DeviceGroup.objects.permitted(request.user, Right.MANAGE_DEVICES).filter(pk=group.pk).exists():
-            transaction.set_rollback(True)
-            raise Http404
-        before = snapshot(group)
-        group.credential = credential
-        group.save()
-        record_audit(request.user, "devicegroup.change", group, before=before, after=snapshot(group), request=request)
-    note_configured(Device.objects.filter(credential=None, groups__contains=[name]))
+    choose_default(request, name, credential)
     if credential is None:
         messages.success(request, f"The group {name} has no default log-in any more.")
     else:

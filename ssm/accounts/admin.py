@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from ssm.accounts.audit import record_audit
+from ssm.accounts.looking import LookOnlyAdmin
 from ssm.accounts.models import Account, ApiToken, AuditEntry, AuthenticatorApp, RecoveryCode, Role
 from ssm.accounts.people import may_change
 from ssm.accounts.sessions import end_sessions
@@ -68,7 +69,7 @@ class SsmGroupAdmin(_ForSuperusers, GroupAdmin):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(admin.ModelAdmin[AuditEntry]):
+class AuditEntryAdmin(LookOnlyAdmin):
     """The audit, which can only be read."""
 
     list_display = ("created_at", "user_name", "action", "object_name", "address", "door", "outcome")
@@ -77,20 +78,8 @@ class AuditEntryAdmin(admin.ModelAdmin[AuditEntry]):
     date_hierarchy = "created_at"
     show_full_result_count = False
 
-    def has_add_permission(self, _request: HttpRequest) -> bool:
-        """Never."""
-        return False
 
-    def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-    def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-
-class _LookOnly(admin.ModelAdmin[Any]):
+class _LookOnly(LookOnlyAdmin):
     """What its pages write. Tables without permissions of their own too: the site asks for the right besides."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -100,18 +89,6 @@ class _LookOnly(admin.ModelAdmin[Any]):
     def has_view_permission(self, request: HttpRequest, _obj: Any = None) -> bool:
         """For who manages users."""
         return can_everywhere(request.user, Right.MANAGE_USERS)
-
-    def has_add_permission(self, _request: HttpRequest) -> bool:
-        """On its pages."""
-        return False
-
-    def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """On its pages."""
-        return False
-
-    def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """On its pages."""
-        return False
 
 
 @admin.register(Account)
