@@ -7,6 +7,7 @@ from django.db import transaction
 from containers import sync
 from containers.events.loops import ENDING, note_loop
 from containers.image_sync import apply_image_event
+from containers.inventory_rows import lock_inventory
 from containers.models import Container, Event
 from containers.network_sync import announce_around, announce_of, apply_network_event
 from containers.push import publish
@@ -72,7 +73,7 @@ def _note_end(device: Device, events: list[EngineEvent]) -> None:
     code = last.attributes.get("exitCode", "")
     ended_by_somebody = any(event.action == "kill" for event in events)
     with transaction.atomic(durable=True):
-        sync.lock_inventory(device)
+        lock_inventory(device)
         running = Container.objects.filter(
             device=device, engine_id=last.actor_id, removed_at=None, observed_ns__lt=last.time_ns
         ).exclude(state__in=[Container.State.EXITED, Container.State.DEAD, Container.State.REMOVING])

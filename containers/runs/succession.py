@@ -8,6 +8,7 @@ from django.db import transaction
 
 from containers import sync
 from containers.image_sync import refresh_image
+from containers.inventory_rows import lock_inventory
 from containers.models import Container, Event, Operation, Replacement, UpdateStatus
 from containers.push import publish
 from containers.updates.evaluation import evaluate
@@ -35,7 +36,7 @@ def hand_over(operation: Operation, engine_id: str) -> None:
         return
     device, container_id = place
     with transaction.atomic(durable=True):
-        sync.lock_inventory(device)
+        lock_inventory(device)
         rows = Container.objects.filter(device=device).only(*_IDENTITY)
         own, other = rows.filter(pk=container_id).first(), rows.filter(engine_id=engine_id).first()
         if own is None or own.engine_id == engine_id:
@@ -66,7 +67,7 @@ def show(operation: Operation, engine: Engine, engine_id: str) -> None:
             refresh_image(device, engine, facts.image_id)
         return
     with transaction.atomic(durable=True):
-        sync.lock_inventory(device)
+        lock_inventory(device)
         leftover = Container.objects.filter(device=device, engine_id=engine_id).exclude(pk=container_id)
         for pk in leftover.values_list("pk", flat=True):
             Event.objects.filter(container=pk).update(container=container_id)

@@ -15,6 +15,7 @@ from django.conf import settings
 
 from containers import sync
 from containers.events.recording import record
+from containers.inventory_rows import Changes
 from containers.models import Container
 from containers.rules.events import EngineEvent
 from devices.connections import Engine, pool
@@ -46,7 +47,7 @@ class Stage:
     device: Device
     engine: Engine
 
-    def sweep(self) -> sync.Changes:
+    def sweep(self) -> Changes:
         """One sweep."""
         return sync.sweep(self.device, self.engine)
 

@@ -10,7 +10,8 @@ from celery import Celery
 from django.conf import settings
 from django.contrib.auth.models import User
 
-from containers import execution, operations, tasks
+from containers import execution, tasks
+from containers.errors import OperationConflict
 from containers.models import Operation
 from containers.operation_requests import request_operation
 from devices.connections import pool
@@ -115,7 +116,7 @@ def test_run_second_request_meanwhile_conflicts_with_the_firsts_name(stage: Stag
     engine_id = stage.host.run(unique("busy"), CLOCK)
     first = request(stage, engine_id, "restart")
 
-    with pytest.raises(operations.OperationConflict) as caught:
+    with pytest.raises(OperationConflict) as caught:
         request(stage, engine_id, "stop")
 
     assert "is being restarted already for somebody" in caught.value.message

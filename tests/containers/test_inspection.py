@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from containers.inventory_rows import _COPIED
 from containers.models import Container
 from containers.rules.inspection import (
     ContainerFacts,
@@ -18,7 +19,6 @@ from containers.rules.inspection import (
     time_from_ns,
     time_ns,
 )
-from containers.sync import _COPIED
 from devices.models import Device
 from tests.containers.hostile import ANYTHING, INSPECT_ANSWERS, LIST_ENTRIES, deep
 from tests.factories import DeviceFactory

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from containers import sync
+from containers.inventory_rows import Changes
 from containers.models import Container, Event, Operation
 from devices.connections import Engine
 from devices.errors import EngineError, NotDocker
@@ -19,7 +20,7 @@ from tests.fleet.contents import compose_labels
 CLOCK = "demo/clock:1.0.0"
 
 
-def sweep(stage: Stage, onlooker: Onlooker) -> sync.Changes:
+def sweep(stage: Stage, onlooker: Onlooker) -> Changes:
     return sync.sweep(stage.device, cast(Engine, onlooker))
 
 
@@ -65,9 +66,9 @@ def test_sweep_second_time_inspects_only_what_changed(make_stage: MakeStage, eng
     stage.host.api("POST", f"/containers/{changed}/unpause")
 
     assert idle.inspected == []
-    assert nothing == sync.Changes()
+    assert nothing == Changes()
     assert busy.inspected == [changed]
-    assert changes == sync.Changes(updated=[str(stage.row(changed).pk)])
+    assert changes == Changes(updated=[str(stage.row(changed).pk)])
     assert stage.row(changed).state == "paused"
 
 
@@ -458,7 +459,7 @@ def test_publish_change_is_told_after_the_commit_only() -> None:
     row = ContainerFactory()
     with heard() as messages:
         with transaction.atomic():
-            sync.Changes(updated=[str(row.pk)]).publish(row.device)
+            Changes(updated=[str(row.pk)]).publish(row.device)
             inside = messages()
         after = messages(1)
 
